@@ -1,0 +1,102 @@
+"""One pool of connections and the three ways to use it: a transaction, a read, a retried transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+Connection = psycopg.AsyncConnection[Any]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+RETRIED = (psycopg.OperationalError, errors.SerializationFailure, errors.DeadlockDetected)
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be used; the message says which and why, without its password."""
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database (autocommit; transactions are explicit)."""
+
+    def __init__(self, url: str, *, size: int = 10) -> None:
+        self.url = url
+        self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=10,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"autocommit": True, "options": "-c timezone=UTC -c jit=off", "application_name": "compagnon"},
+        )
+
+    async def open(self) -> None:
+        """Connect once. Raises DatabaseError within 10 s when the server refuses or is not there."""
+        await probe(self.url)
+        await self.pool.open(wait=True)
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def __aenter__(self) -> Database:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, for reads."""
+        async with self.pool.connection() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back by any exception."""
+        async with self.pool.connection() as conn, conn.transaction():
+            yield conn
+
+    async def retrying(self, work: Callable[[Connection], Awaitable[T]], *, attempts: int = 5) -> T:
+        """Run ``work(conn)`` in a transaction, again after a lost connection or a serialization failure.
+
+        Only for work that may run twice: the connection can break after the commit was done.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.transaction() as conn:
+                    return await work(conn)
+            except (*RETRIED, PoolTimeout) as error:
+                if attempt == attempts:
+                    raise
+                log.info("database work is tried again (%s)", type(error).__name__)
+                await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+
+async def probe(url: str) -> None:
+    """Connect once and leave. Raises DatabaseError with one sentence."""
+    try:
+        conn = await psycopg.AsyncConnection.connect(url, connect_timeout=10)
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise DatabaseError(f"PostgreSQL at {describe(url)} cannot be used: {reason}") from None
+    await conn.close()
+
+
+def describe(url: str) -> str:
+    """The address without its password."""
+    try:
+        info = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        return "the given address"
+    return f"{info.get('host', 'localhost')}:{info.get('port', 5432)}/{info.get('dbname', '')}"

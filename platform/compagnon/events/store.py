@@ -1,0 +1,30 @@
+"""SQL of the events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from compagnon.db import Connection
+
+INSERT = "INSERT INTO events (topic, kind, payload) VALUES (%(topic)s, %(kind)s, %(payload)s)"
+SINCE = """
+SELECT id, topic, kind FROM events WHERE topic = ANY(%(topics)s) AND id > %(id)s ORDER BY id LIMIT 500
+"""
+FORGET = "DELETE FROM events WHERE at < now() - interval '1 hour'"
+
+
+async def publish(conn: Connection, topic: str, kind: str, payload: Mapping[str, Any] | None = None) -> None:
+    """Tell all who listen to ``topic`` (``noun:id``) when this transaction commits. The payload holds ids only."""
+    await conn.execute(INSERT, {"topic": topic, "kind": kind, "payload": Jsonb(dict(payload or {}))})
+
+
+async def since(conn: Connection, topics: Sequence[str], event_id: int) -> list[tuple[int, str, str]]:
+    """What happened on these topics after ``event_id``, oldest first, at most 500."""
+    return await (await conn.execute(SINCE, {"topics": list(topics), "id": event_id})).fetchall()
+
+
+async def forget_old(conn: Connection) -> None:
+    await conn.execute(FORGET)

@@ -1,0 +1,82 @@
+"""Real parts for every test: PostgreSQL, the wired application, a server on a free port, a browser, an agent."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from compagnon.db import Database
+from compagnon.db.embedded import EmbeddedPostgres
+from compagnon.settings import Settings
+
+pytest_plugins = ["tests.fixtures"] if Path(__file__).with_name("fixtures.py").exists() else []
+PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real server: COMPAGNON_TEST_DATABASE_URL, else an embedded one for this session."""
+    given = os.environ.get("COMPAGNON_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="compagnon-pg-"))
+    folder.chmod(0o711)
+    server = EmbeddedPostgres(folder / "pg")
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def database_url(server: str, name: str) -> str:
+    return psycopg.conninfo.make_conninfo(server, dbname=name)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> Iterator[str]:
+    """The name of a migrated database that each test's own is cloned from."""
+    import asyncio
+
+    from compagnon.app.database import prepare
+
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+        asyncio.run(prepare(database_url(postgres, name)))
+        yield name
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(postgres: str, template: str) -> Iterator[str]:
+    """The address of an empty, migrated database."""
+    name = f"test_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield database_url(postgres, name)
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with Database(database, size=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path) -> Settings:
+    """A test server's settings: its own database and data folder, loopback, any free port."""
+    base = Settings.load({}, data_dir=tmp_path / "data", secret_key="k" * 40, port=0)
+    (tmp_path / "data").mkdir(exist_ok=True)
+    return replace(base, database_url=database, database_pool=10)
