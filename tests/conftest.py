@@ -17,7 +17,7 @@ from compagnon.db import Database
 from compagnon.db.embedded import EmbeddedPostgres
 from compagnon.settings import Settings
 
-pytest_plugins = ["tests.fixtures"] if Path(__file__).with_name("fixtures.py").exists() else []
+pytest_plugins = ["fixtures"]
 PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
 
 

@@ -54,16 +54,19 @@ class Jobs:
             options["schedule_at"] = at
         await self.app.configure_task(name, **options).defer_async(**arguments)
 
-    async def start(self, *, worker: bool = True) -> None:
+    async def open(self) -> None:
+        """Use the opened database; jobs can be queued from now on."""
         await self.app.connector.open_async(self._db.pool)
-        if worker:
-            running = self.app.run_worker_async(
-                concurrency=CONCURRENCY,
-                install_signal_handlers=False,
-                delete_jobs="successful",
-                shutdown_graceful_timeout=2.0,
-            )
-            self._worker = asyncio.create_task(running, name="jobs")
+
+    def start_worker(self) -> None:
+        """Run the queued jobs in this process until ``stop``."""
+        running = self.app.run_worker_async(
+            concurrency=CONCURRENCY,
+            install_signal_handlers=False,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=2.0,
+        )
+        self._worker = asyncio.create_task(running, name="jobs")
 
     async def stop(self) -> None:
         if self._worker:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 PREFIX = "COMPAGNON_"
 # Read by the tests, the benches and the agent, never by the server.
-FOREIGN = frozenset({"CORPORA", "PEERS", "RELEVANCE", "TEST_DATABASE_URL", "CHROMIUM", "CONFIG"})
+FOREIGN = frozenset({"CORPORA", "PEERS", "RELEVANCE", "TEST_DATABASE_URL", "CHROMIUM", "CONFIG", "BROWSER_REQUIRED"})
 FOREIGN_PREFIXES = ("AGENT_", "BENCH_", "STUDIO_")
 
 

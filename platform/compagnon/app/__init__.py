@@ -1,0 +1,1 @@
+"""The composition root: wiring, command line, server, demo."""

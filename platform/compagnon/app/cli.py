@@ -1,0 +1,79 @@
+"""The command line of the server: ``compagnon <command>``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from compagnon import __version__
+from compagnon.app import commands
+from compagnon.db import DatabaseError
+from compagnon.errors import AppError
+from compagnon.settings import Settings, SettingsError, prepare_data_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0 done, 1 refused or failed (one sentence on stderr), 2 wrong usage."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = prepare_data_dir(Settings.load())
+        logging.getLogger().setLevel(settings.log_level.upper())
+        _quiet_libraries()
+        return int(arguments.run(settings, arguments))
+    except (SettingsError, DatabaseError, AppError) as error:
+        print(f"compagnon: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands; each carries the function that runs it as ``run(settings, arguments) -> int``."""
+    top = argparse.ArgumentParser(prog="compagnon", description="Procedures, tickets and remote maintenance.")
+    top.add_argument("--version", action="version", version=f"compagnon {__version__}")
+    sub = top.add_subparsers(dest="command", required=True, metavar="command")
+    _add_server_commands(sub)
+    _add_data_commands(sub)
+    return top
+
+
+def _add_server_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = sub.add_parser("up", help="start the server (and PostgreSQL, when none is given)")
+    up.add_argument("--demo", action="store_true", help="load the demo data and start an agent on this machine")
+    up.set_defaults(run=commands.up)
+    migrate = sub.add_parser("migrate", help="bring the database up to date")
+    migrate.set_defaults(run=commands.migrate)
+    demo = sub.add_parser("demo", help="load the starter library and the demo data")
+    demo.set_defaults(run=commands.demo)
+
+
+def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    member = sub.add_parser("member", help="members").add_subparsers(required=True, metavar="action")
+    add = member.add_parser("add", help="add a member; the first administrator is made this way")
+    add.add_argument("email")
+    add.add_argument("--name", required=True)
+    add.add_argument("--role", choices=("member", "reviewer", "administrator"), default="member")
+    add.add_argument("--password-file", help="read the password from a file (- for standard input) instead of asking")
+    add.set_defaults(run=commands.member_add)
+    procedures = sub.add_parser("procedures", help="procedures").add_subparsers(required=True, metavar="action")
+    load = procedures.add_parser("import", help="import Markdown files or folders as drafts")
+    load.add_argument("paths", nargs="+")
+    load.add_argument("--author", required=True, help="e-mail of the member in whose name they are imported")
+    load.set_defaults(run=commands.procedures_import)
+    reindex = sub.add_parser("reindex", help="build the search index anew from the database")
+    reindex.set_defaults(run=commands.reindex)
+    audit = sub.add_parser("audit", help="audit log").add_subparsers(required=True, metavar="action")
+    verify = audit.add_parser("verify", help="recompute the whole chain of the audit log")
+    verify.set_defaults(run=commands.audit_verify)
+
+
+def _quiet_libraries() -> None:
+    for name in ("procrastinate", "psycopg.pool", "asyncio", "websockets", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

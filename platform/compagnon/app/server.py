@@ -1,0 +1,61 @@
+"""Run the web application in this process: one listening socket, uvicorn, a clean end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from litestar import Litestar
+
+from compagnon.settings import Settings, SettingsError
+
+GRACE = 3  # seconds for open requests; live streams and sessions reconnect by themselves
+LARGEST_MESSAGE = 1024 * 1024  # bytes of one WebSocket message
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The bound socket. Raises SettingsError with one sentence when the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((settings.host, settings.port))
+        bound.listen(2048)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError(
+            f"Port {settings.port} on {settings.host} cannot be used ({reason}); choose another with COMPAGNON_PORT."
+        ) from None
+    bound.set_inheritable(False)
+    return bound
+
+
+def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # compressing keystrokes costs memory per connection and gains nothing
+        ws_ping_interval=None,  # the sessions' own heartbeat decides: a 60 s cut must not close them
+        ws_max_size=LARGEST_MESSAGE,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=30,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn that calls ``when_ready`` once it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._when_ready:
+            self._when_ready()

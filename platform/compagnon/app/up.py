@@ -1,0 +1,101 @@
+"""``compagnon up``: PostgreSQL, tables, server and, for the demo, an agent; one sentence for everything that can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from compagnon.app.database import database_address, prepare
+from compagnon.app.server import Server, listen, uvicorn_config
+from compagnon.app.wiring import Services, build_app, build_services, running
+from compagnon.settings import Settings, SettingsError
+
+
+class Progress:
+    """Prints what is being done and how long it took."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def done(self, what: str) -> None:
+        now = time.monotonic()
+        print(f"  {what} ({now - self._last:.1f} s)", flush=True)
+        self._last = now
+
+
+def run(settings: Settings, *, demo: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM. Raises SettingsError or DatabaseError with one sentence."""
+    progress = Progress()
+    with _only_one(settings), listen(settings) as sock:
+        settings = _with_address(settings, sock)
+        with database_address(settings) as url:
+            progress.done("PostgreSQL is ready")
+            asyncio.run(_serve(settings, url, sock, progress, demo=demo))
+    print("Stopped.", flush=True)
+    return 0
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Hold the data folder: two servers with one embedded database and one index would stop each other's parts."""
+    handle = os.open(settings.data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise SettingsError(
+            f"Compagnon already runs on {settings.data_dir}; stop it, or set COMPAGNON_DATA_DIR."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _with_address(settings: Settings, sock: socket.socket) -> Settings:
+    """With port 0 the real port is known only now."""
+    port = sock.getsockname()[1]
+    if settings.public_url != f"http://{settings.host}:{settings.port}":
+        return replace(settings, port=port)
+    return replace(settings, port=port, public_url=f"http://{settings.host}:{port}")
+
+
+async def _serve(settings: Settings, url: str, sock: socket.socket, progress: Progress, *, demo: bool) -> None:
+    applied = await prepare(url)
+    progress.done(f"Tables are up to date ({len(applied)} migrations applied)")
+    services = build_services(settings, url)
+    if demo:
+        await _load_demo(settings, url, progress)
+    server = Server(uvicorn_config(build_app(services), settings), when_ready=lambda: _say_where(settings, progress))
+    if demo:
+        from compagnon.app.demo_agent import beside
+
+        async with beside(services, server, progress.done):
+            await server.serve(sockets=[sock])
+    else:
+        await server.serve(sockets=[sock])
+    if not server.started:
+        raise SettingsError("The server could not start; the reason is logged above.")
+
+
+async def _load_demo(settings: Settings, url: str, progress: Progress) -> None:
+    """In services of its own: the server's are opened by its own start."""
+    from compagnon.app.demo import load
+
+    services = build_services(settings, url)
+    async with running(services, background=False):
+        await load(services)
+    progress.done("Starter library and demo data are loaded")
+
+
+def _say_where(settings: Settings, progress: Progress) -> None:
+    progress.done("The server answers")
+    print(f"\nCompagnon: {settings.public_url}\nStop with Ctrl-C.\n", flush=True)
+    sys.stdout.flush()

@@ -1,0 +1,125 @@
+"""The composition root: builds every service once and hands each what it needs from the layers above it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from kb.feature import Kb
+from kb.feature import build as build_kb
+from litestar import Litestar
+from procedures.feature import Procedures
+from procedures.feature import build as build_procedures
+from remote.control.link import AgentLink
+from remote.feature import Remote
+from remote.feature import build as build_remote
+from remote.sessions.rooms import Rooms
+from tickets.feature import Tickets
+from tickets.feature import build as build_tickets
+from tickets.gate import Gate
+
+from compagnon.app.shell import kernel_feature
+from compagnon.auth.service import Members
+from compagnon.db import Database
+from compagnon.directory.service import Directory
+from compagnon.events import EventHub
+from compagnon.jobs import Jobs
+from compagnon.kernel import Kernel
+from compagnon.settings import Settings
+from compagnon.web.feature import Feature
+from compagnon.web.ws_tickets import WsTickets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything the application can do, without the web: for the CLI, the demo data and the tests."""
+
+    kernel: Kernel
+    kb: Kb
+    procedures: Procedures
+    remote: Remote
+    tickets: Tickets
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        rooms = (self.kb, self.procedures, self.remote, self.tickets)
+        return (kernel_feature(self.kernel), *(room.feature for room in rooms))
+
+
+def build_services(settings: Settings, database_url: str) -> Services:
+    """Build all services on one database. Nothing is opened or started yet (see ``running``)."""
+    kernel = build_kernel(settings, Database(database_url, size=settings.database_pool))
+    kb = build_kb(kernel)
+    link, gate, rooms = AgentLink(kernel), Gate(kernel), Rooms(kernel)
+    procedures = build_procedures(kernel, search=kb.search, gateway=link, gate=gate, observers=[rooms])
+    remote = build_remote(
+        kernel,
+        search=kb.search,
+        link=link,
+        rooms=rooms,
+        gate=gate,
+        environments=procedures.environments,
+        runs=procedures.runs,
+    )
+    tickets = build_tickets(
+        kernel,
+        search=kb.search,
+        gate=gate,
+        library=procedures.library,
+        environments=procedures.environments,
+        runs=procedures.runs,
+        machines=remote.machines,
+        sessions=remote.sessions,
+    )
+    return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)
+
+
+def build_kernel(settings: Settings, db: Database) -> Kernel:
+    return Kernel(
+        settings=settings,
+        db=db,
+        hub=EventHub(db.url),
+        jobs=Jobs(db),
+        members=Members(db, settings),
+        directory=Directory(db),
+        ws_tickets=WsTickets(db),
+    )
+
+
+@asynccontextmanager
+async def running(services: Services, *, background: bool = True) -> AsyncIterator[None]:
+    """Open the database and, with ``background``, start the live events, the jobs and each feature's own work."""
+    kernel = services.kernel
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(kernel.db)
+        await kernel.jobs.open()
+        if background:
+            await _start_background(services, stack)
+        yield
+
+
+async def _start_background(services: Services, stack: AsyncExitStack) -> None:
+    kernel = services.kernel
+    await kernel.hub.start()
+    stack.push_async_callback(kernel.hub.stop)
+    for feature in services.features:
+        if feature.tasks:
+            feature.tasks(kernel.jobs)
+        for lifespan in feature.lifespan:
+            await stack.enter_async_context(lifespan())
+    if kernel.settings.embedded_worker:
+        kernel.jobs.start_worker()
+        stack.push_async_callback(kernel.jobs.stop)
+
+
+def build_app(services: Services) -> Litestar:
+    """The web application over these services; starting it opens the database and the background work."""
+    from compagnon.web.application import build
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with running(services):
+            yield
+
+    return build(services.kernel, services.features, lifespan=lifespan)
