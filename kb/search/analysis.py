@@ -1,0 +1,145 @@
+"""From text to terms: one chain for the library's index, for the records' tsvector columns and for every query.
+
+Accents are folded, elisions cut (l'imprimante), words stemmed by the document's language, stop words dropped (kept in
+titles), and identifiers indexed whole and in parts: 0x80070005, KB5034441, Get-NetAdapter, C:\\Windows\\System32,
+/etc/resolv.conf, systemd-resolved, CamelCase.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kb.search.stemming import STEMMERS
+
+VERSION = 1  # raise it when terms change: existing indexes are then rebuilt
+LOCALES = ("fr", "en")
+MAX_TERM = 64  # characters; longer runs are cut, they are noise (base64, logs)
+
+_ELISIONS = frozenset("l d j m n s t c qu jusqu lorsqu puisqu quoiqu presqu quelqu".split())
+_STOP_FR = frozenset(
+    "a ai ait ainsi alors apres au aucun aussi autre aux avant avec avez avoir avons c ca car ce ceci cela celle celles celui "
+    "ces cet cette ceux chaque ci comme comment d dans de dela des deux devez devra doit donc dont du elle elles en encore "
+    "entre es est et etaient etait etant ete etes etre eu eux faire fait faut ici il ils j je l la le les leur leurs lors "
+    "lorsque lui m ma mais me mes moi moins mon n ne ni nos notre nous on ont ou par parce pas pendant peu peut peuvent "
+    "plus pour pourquoi pouvez puis puisque qu quand que quel quelle quelles quelque quels qui quoi s sa sans se sera ses si "
+    "soit son sont sous suis sur t ta tandis te tel telle tes toi ton tous tout toute toutes tres tu un une vers via voici "
+    "voila vos votre vous y".split()
+)
+_STOP_EN = frozenset(
+    "a about after all also am an and any are as at be because been before being but by can could did do does doing for from "
+    "had has have he her here his how i if in into is it its just may me more most my no not of on once only or other our "
+    "out over should so some such than that the their them then there these they this those through to too under until up "
+    "use very was we were what when where which while who why will with would you your".split()
+)
+STOP_WORDS = {"fr": _STOP_FR, "en": _STOP_EN}
+
+_SPECIAL = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "’": "'", "ʼ": "'", "‘": "'", "＇": "'",
+                          "\u2010": "-", "\u2011": "-", "\u00ad": None, "\u200b": None, "\u2060": None, "\ufeff": None})
+# A run is a word or an identifier: letters and digits joined by the signs that identifiers use.
+_RUN = re.compile(r"[^\W_](?:[\w'.:/\\@+#&-]{0,510}[\w+#])?")
+_PIECE = re.compile(r"[^\W_]+")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text: its ``terms`` (one, or the whole of an identifier), where it stands and how it is read.
+
+    ``position`` counts the words that are kept; ``start`` and ``end`` are offsets into the text that was analysed.
+    ``whole`` is True for a whole identifier, whose parts follow at the same and later positions.
+    """
+
+    term: str
+    position: int
+    start: int
+    end: int
+    whole: bool = False
+    stop: bool = False
+
+
+def fold(text: str) -> str:
+    """Lower case, without accents and ligatures. May change the length; for single words."""
+    plain = text.lower().translate(_SPECIAL)
+    if plain.isascii():
+        return plain
+    return "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+
+
+def tokens(text: str, locale: str = "fr", *, keep_stop_words: bool = False) -> Iterator[Token]:
+    """The terms of ``text``. Time grows with its length only. An unknown locale is read as French."""
+    stem = STEMMERS.get(locale, STEMMERS["fr"])
+    stop_words = STOP_WORDS.get(locale, _STOP_FR)
+    position = 0
+    for start, end in _runs(text):
+        first = position
+        for part_start, part_end, whole in _split(text, start, end):
+            folded = fold(text[part_start:part_end])[:MAX_TERM]
+            if whole:
+                yield Token(folded, position, part_start, part_end, whole=True)
+                first = -1
+                continue
+            stop = folded in stop_words
+            if stop and not keep_stop_words:
+                continue
+            yield Token(folded if stop else stem(folded), position, part_start, part_end, stop=stop)
+            position += 0 if stop else 1
+            first = position
+        position += first == -1  # an identifier of which no part was kept (C++) takes a place of its own
+
+
+def terms(text: str, locale: str = "fr") -> list[str]:
+    """The terms of ``text`` in order, without stop words."""
+    return [token.term for token in tokens(text, locale)]
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    for match in _RUN.finditer(text):
+        start, end = match.span()
+        yield from _without_elision(text, start, end)
+
+
+def _without_elision(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """l'imprimante → imprimante; jusqu'à → à; aujourd'hui stays; d'un 'mot' → un, mot."""
+    at = start
+    for index in range(start, end):
+        if text[index] in "'’ʼ‘＇":
+            if fold(text[at:index]) in _ELISIONS or at == index:
+                at = index + 1
+            elif not fold(text[start:end]).startswith(("aujourd", "quelqu")):
+                yield at, index
+                at = index + 1
+    if at < end:
+        yield at, end
+
+
+def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """A plain word as it is; an identifier whole (when not too long), then its parts."""
+    run = text[start:end]
+    if run.isalpha() and not _CAMEL.search(run):
+        yield start, end, False
+        return
+    parts = list(_parts(run))
+    if len(run) <= MAX_TERM and (len(parts) != 1 or parts[0] != (0, len(run))):
+        yield start, end, True
+    for part_start, part_end in parts:
+        yield start + part_start, start + part_end, False
+
+
+def _parts(run: str) -> Iterator[tuple[int, int]]:
+    for piece in _PIECE.finditer(run):
+        for low, high in _cuts(piece.group()):
+            yield piece.start() + low, piece.start() + high
+
+
+@lru_cache(maxsize=16_384)
+def _cuts(word: str) -> tuple[tuple[int, int], ...]:
+    """CamelCase at its humps, letters from digits (KB 5034441, Office 365); hexadecimal numbers behind their 0x only."""
+    if _HEX.fullmatch(word):
+        return ((2, len(word)),)
+    cuts = [0, *(match.start() for match in _CAMEL.finditer(word)), len(word)]
+    return tuple(zip(cuts, cuts[1:], strict=False))
