@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from compagnon.app.cli import parser
-from compagnon.settings import PREFIX, Settings
 from litestar import Litestar
 from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
+
+from compagnon.app.cli import parser
+from compagnon.settings import PREFIX, Settings
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 

@@ -1,4 +1,4 @@
-"""The wired application, its fixed cast, a server on a free port, a browser and an agent, for the tests that need them."""
+"""The wired application, its fixed cast, a server on a free port, a browser and an agent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -237,8 +237,3 @@ class AgentProcess:
             if self.process.returncode is None:
                 self.process.kill()
                 await self.process.wait()
-
-
-@pytest.fixture
-def fixture_root(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path

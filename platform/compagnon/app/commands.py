@@ -99,17 +99,20 @@ def procedures_import(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _import_one(services: Services, author: Member, file: Path) -> bool:
+    from compagnon.errors import AppError
     from procedures.format import FormatError
 
-    from compagnon.errors import AppError
-
     try:
-        version = await services.procedures.library.import_text(file.read_text("utf-8"), author)
+        version = await services.procedures.library.import_text(_read(file), author)
     except (AppError, FormatError, OSError, UnicodeDecodeError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return False
     print(f"{file}: {version.code} ({version.locale}), draft {version.number}")
     return True
+
+
+def _read(file: Path) -> str:
+    return file.read_text("utf-8")
 
 
 def _markdown_files(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""``compagnon up``: PostgreSQL, tables, server and, for the demo, an agent; one sentence for everything that can go wrong."""
+"""``compagnon up``: PostgreSQL, tables, server and, for the demo, an agent; one sentence for whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from compagnon.app.database import database_address, prepare
 from compagnon.app.server import Server, listen, uvicorn_config
-from compagnon.app.wiring import Services, build_app, build_services, running
+from compagnon.app.wiring import build_app, build_services, running
 from compagnon.settings import Settings, SettingsError
 
 
