@@ -1,0 +1,1 @@
+"""The control channel: one long-lived WebSocket per agent."""

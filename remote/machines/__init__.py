@@ -1,0 +1,1 @@
+"""Machines: enrolment, approval, facts, drift from the declared environment."""

@@ -1,0 +1,326 @@
+"""Enrol machines, approve them, keep what their agents report, and tell how they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from compagnon import audit, events
+from compagnon.audit import Actor
+from compagnon.auth.model import Member
+from compagnon.db import Connection
+from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from compagnon.i18n import N_
+from compagnon.kernel import Kernel
+from remote.machines import drift_store, store
+from remote.machines.facts import Facts, bounded_policy
+from remote.machines.model import (
+    CODE_LIFETIME,
+    FAILURES_EVERYWHERE,
+    FAILURES_PER_ADDRESS,
+    CheckState,
+    EnrolRequest,
+    Machine,
+    MachineEvent,
+    MachineFilter,
+    MachineState,
+    Offer,
+    Reported,
+    code_digest,
+    new_code,
+    now,
+    spoken_code,
+)
+
+NAME_LIMIT = 80
+
+
+class Machines:
+    """Use cases of machines. Any member may help any client: what each does is in the audit log and the history."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._db = kernel.db
+        self._settings = kernel.settings
+        self._directory = kernel.directory
+
+    # reading
+
+    async def get(self, machine_id: int) -> Machine:
+        """Raises NotFound."""
+        async with self._db.connection() as conn:
+            return await _existing(conn, machine_id)
+
+    async def by_key(self, public_key: bytes) -> Machine | None:
+        async with self._db.connection() as conn:
+            return await store.by_key(conn, public_key)
+
+    async def for_client(self, client_id: int) -> list[Machine]:
+        """The client's machines that are not revoked, by name."""
+        async with self._db.connection() as conn:
+            return await store.for_client(conn, client_id)
+
+    async def listed(self, wanted: MachineFilter) -> list[Machine]:
+        async with self._db.connection() as conn:
+            return await store.listed(conn, wanted)
+
+    async def counts(self) -> dict[str, int]:
+        """approved, pending, drifting, offline."""
+        async with self._db.connection() as conn:
+            return await store.counts(conn)
+
+    async def search(self, text: str, limit: int = 10) -> list[Machine]:
+        """Machines whose name or host name holds ``text`` (2 to 80 characters), nearest first."""
+        text = text.strip()[:80]
+        if len(text) < 2:
+            return []
+        async with self._db.connection() as conn:
+            return await store.search(conn, text, limit)
+
+    async def reported(self, machine_id: int) -> tuple[Facts, Reported]:
+        async with self._db.connection() as conn:
+            found = await store.reported(conn, machine_id)
+        if found is None:
+            raise NotFound(N_("There is no such machine."))
+        return Facts.read(found.facts), found
+
+    async def checks(self, machine_id: int) -> list[CheckState]:
+        """The latest result of each check of the declared environment, in its order."""
+        async with self._db.connection() as conn:
+            return await drift_store.states(conn, machine_id)
+
+    async def failing_checks(self, machine_id: int) -> list[tuple[str, str | None]]:
+        """Label and repairing procedure's code of each failing check that is not waived."""
+        return [(state.label, state.procedure_code) for state in await self.checks(machine_id) if state.failing]
+
+    async def history(self, machine_id: int, limit: int = 50) -> list[MachineEvent]:
+        async with self._db.connection() as conn:
+            return await store.events(conn, machine_id, limit)
+
+    # enrolment
+
+    async def offer(
+        self, member: Member, client_id: int, *, site_id: int | None = None, environment: str | None = None
+    ) -> Offer:
+        """A code to read out, good once and for 15 minutes. Raises NotFound for an unknown client or site."""
+        await self._check_site(client_id, site_id)
+        code, expires_at = new_code(), now() + CODE_LIFETIME
+        values = {
+            "digest": code_digest(code, self._settings.secret_key),
+            "client_id": client_id,
+            "site_id": site_id,
+            "environment": environment,
+            "member_id": member.id,
+            "expires_at": expires_at,
+        }
+        async with self._db.transaction() as conn:
+            await store.add_code(conn, values)
+            await audit.record(
+                conn,
+                actor=Actor.member(member.id),
+                action="machine.enrolment_offered",
+                subject=f"client:{client_id}",
+                details={"site": site_id, "environment": environment},
+            )
+        command = f"compagnon-agent enroll {self._settings.public_url} {code[:4]}-{code[4:]}"
+        return Offer(code=code, expires_at=expires_at, command=command)
+
+    async def enrol(self, request: EnrolRequest, address: str) -> Machine:
+        """Use a code up and add the machine, pending. The same code and key again answer the same machine.
+
+        Raises TooMany after too many wrong codes, Forbidden for a wrong, used or expired one, Conflict for a known key.
+        """
+        await self._refuse_guessing(address)
+        code = spoken_code(request.code)
+        try:
+            async with self._db.transaction() as conn:
+                machine_id = await self._enrol(conn, code, request) if code else None
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name != "machines_public_key":
+                raise
+            raise Conflict(N_("This agent is enrolled already.")) from None
+        if machine_id is None:
+            async with self._db.transaction() as conn:
+                await store.failed(conn, address)
+            raise Forbidden(N_("This code is wrong, used or older than 15 minutes: ask for another."))
+        return await self.get(machine_id)
+
+    async def _refuse_guessing(self, address: str) -> None:
+        async with self._db.connection() as conn:
+            here, everywhere = await store.failures(conn, address)
+        if here >= FAILURES_PER_ADDRESS or everywhere >= FAILURES_EVERYWHERE:
+            raise TooMany(N_("Too many wrong codes: try again in 15 minutes."), retry_after=900)
+
+    async def _enrol(self, conn: Connection, code: str, request: EnrolRequest) -> int | None:
+        digest = code_digest(code, self._settings.secret_key)
+        taken = await store.take_code(conn, digest)
+        if taken is None:
+            return await store.enrolled_already(conn, digest, request.public_key)
+        values = {
+            "name": request.hostname or "?",
+            "client_id": taken.client_id,
+            "site_id": taken.site_id,
+            "environment": taken.environment,
+            "public_key": request.public_key,
+            "hostname": request.hostname,
+            "os": request.os,
+            "version": request.version,
+            "capabilities": list(request.capabilities),
+        }
+        machine_id = await store.add(conn, values)
+        await store.code_machine(conn, taken.id, machine_id)
+        await self._say(conn, machine_id, taken.client_id, "enrolled", detail=request.hostname)
+        await audit.record(
+            conn,
+            actor=Actor.agent(machine_id),
+            action="machine.enrolled",
+            subject=f"machine:{machine_id}",
+            details={"client": taken.client_id, "offered_by": taken.created_by, "key": request.public_key.hex()},
+        )
+        return machine_id
+
+    async def approve(
+        self, member: Member, machine_id: int, *, name: str, site_id: int | None, environment: str | None
+    ) -> Machine:
+        """Let a pending machine work. Raises Conflict when somebody else decided first, Invalid, NotFound."""
+        name = checked_name(name)
+        machine = await self.get(machine_id)
+        await self._check_site(machine.client_id, site_id)
+        async with self._db.transaction() as conn:
+            if not await store.approve(
+                conn, machine_id, member_id=member.id, name=name, site_id=site_id, environment=environment
+            ):
+                raise Conflict(N_("This machine is not waiting for approval any more."))
+            details = {"name": name, "site": site_id, "environment": environment}
+            await self._changed(conn, member, machine, "approved", subject=name, details=details)
+        return await self.get(machine_id)
+
+    async def revoke(self, member: Member, machine_id: int) -> Machine:
+        """Turn a machine away for good: its key is never accepted again. Raises Conflict when it is already."""
+        machine = await self.get(machine_id)
+        async with self._db.transaction() as conn:
+            if machine.state is MachineState.REVOKED or not await store.revoke(conn, machine_id, machine.state):
+                raise Conflict(N_("This machine is revoked already."))
+            await self._changed(conn, member, machine, "revoked")
+        return await self.get(machine_id)
+
+    async def rename(self, member: Member, machine_id: int, name: str) -> None:
+        name = checked_name(name)
+        machine = await self.get(machine_id)
+        async with self._db.transaction() as conn:
+            if await store.rename(conn, machine_id, name):
+                await self._changed(conn, member, machine, "renamed", subject=name, details={"old": machine.name})
+
+    async def declare(self, member: Member, machine_id: int, environment: str | None) -> None:
+        """Say which standard the machine is installed to; its results so far are forgotten."""
+        machine = await self.get(machine_id)
+        async with self._db.transaction() as conn:
+            if await store.declare(conn, machine_id, environment):
+                await drift_store.forget(conn, machine_id)
+                details = {"old": machine.environment, "new": environment}
+                await self._changed(conn, member, machine, "declared", subject=environment or "", details=details)
+
+    async def _check_site(self, client_id: int, site_id: int | None) -> None:
+        await self._directory.get(client_id)  # NotFound
+        if site_id is None:
+            return
+        sites = await self._directory.sites(client_id)
+        if site_id not in {site.id for site in sites}:
+            raise Invalid(N_("This site is not one of the client's."), field="site_id")
+
+    # what the agents say
+
+    async def connected(self, machine_id: int, *, version: str, capabilities: Sequence[str]) -> Machine:
+        """The agent proved its key. Raises Conflict when the machine was revoked meanwhile."""
+        async with self._db.transaction() as conn:
+            if not await store.connected(conn, machine_id, version=version, capabilities=capabilities):
+                raise Conflict(N_("This machine is revoked already."))
+            machine = await _existing(conn, machine_id)
+            await _publish(conn, machine, "online")
+        return machine
+
+    async def disconnected(self, machine: Machine) -> None:
+        async with self._db.transaction() as conn:
+            if await store.disconnected(conn, machine.id):
+                await _publish(conn, machine, "offline")
+
+    async def seen(self, machine_ids: Sequence[int]) -> None:
+        async with self._db.connection() as conn:
+            await store.seen(conn, machine_ids)
+
+    async def keep_facts(self, machine: Machine, raw: Mapping[str, Any]) -> None:
+        facts = Facts.report(raw)
+        async with self._db.transaction() as conn:
+            await store.keep_facts(conn, machine.id, facts.as_json())
+            await _publish(conn, machine, "facts")
+
+    async def keep_policy(self, machine: Machine, raw: Mapping[str, Any]) -> None:
+        """Note the consent policy; a change of it is part of the machine's history and of the audit log."""
+        policy = bounded_policy(raw)
+        async with self._db.transaction() as conn:
+            if await store.keep_policy(conn, machine.id, policy):
+                await self._say(conn, machine.id, machine.client_id, "policy")
+                await audit.record(
+                    conn,
+                    actor=Actor.agent(machine.id),
+                    action="machine.policy_reported",
+                    subject=f"machine:{machine.id}",
+                    details=policy,
+                )
+
+    # telling
+
+    async def _changed(
+        self,
+        conn: Connection,
+        member: Member,
+        machine: Machine,
+        verb: str,
+        *,
+        subject: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        await self._say(conn, machine.id, machine.client_id, verb, member_id=member.id, subject=subject)
+        await audit.record(
+            conn,
+            actor=Actor.member(member.id),
+            action=f"machine.{verb}",
+            subject=f"machine:{machine.id}",
+            details=details,
+        )
+
+    async def _say(
+        self,
+        conn: Connection,
+        machine_id: int,
+        client_id: int,
+        kind: str,
+        *,
+        member_id: int | None = None,
+        subject: str = "",
+        detail: str = "",
+    ) -> None:
+        await store.add_event(conn, machine_id, kind, member_id=member_id, subject=subject, detail=detail)
+        for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
+            await events.publish(conn, topic, kind)
+
+
+async def _existing(conn: Connection, machine_id: int) -> Machine:
+    machine = await store.get(conn, machine_id)
+    if machine is None:
+        raise NotFound(N_("There is no such machine."))
+    return machine
+
+
+async def _publish(conn: Connection, machine: Machine, kind: str) -> None:
+    for topic in (f"machine:{machine.id}", "machines:all"):
+        await events.publish(conn, topic, kind)
+
+
+def checked_name(raw: str) -> str:
+    """One line of 1 to 80 characters. Raises Invalid(field="name")."""
+    name = " ".join(raw.split())
+    if not name or len(name) > NAME_LIMIT or not name.isprintable():
+        raise Invalid(N_("Please give the machine a name of at most {limit} characters."), field="name", limit=NAME_LIMIT)
+    return name

@@ -1,0 +1,1 @@
+"""Recordings of sessions: written as they happen, hash-chained, replayed in the browser."""

@@ -1,0 +1,1 @@
+"""Remote sessions: consent, participants and the live terminal."""

@@ -1,0 +1,113 @@
+"""Remote sessions: states, participants and the pure rules about them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+RESUME_SECONDS = 300  # the agent keeps a shell this long without a connection
+LOST_AFTER = RESUME_SECONDS + 30
+GRANT_SECONDS = 4 * 3600  # how long the client is asked for
+REASON = (3, 500)  # characters
+COLUMNS = (20, 500)
+ROWS = (5, 200)
+
+
+class Capability(StrEnum):
+    TERMINAL = "terminal"
+
+
+class SessionState(StrEnum):
+    """Moves forward only: requested → consenting → open → ended, or to ended from anywhere."""
+
+    REQUESTED = "requested"
+    CONSENTING = "consenting"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Who or what ended a session. ``CLIENT``: Stop at the machine. ``LOST``: the agent stayed away too long."""
+
+    MEMBER = "member"
+    CLIENT = "client"
+    TICKET = "ticket"
+    REFUSED = "refused"
+    NO_ANSWER = "no_answer"
+    OFFLINE = "offline"
+    EXIT = "exit"
+    LOST = "lost"
+    REVOKED = "revoked"
+
+
+class ParticipantRole(StrEnum):
+    DRIVER = "driver"
+    OBSERVER = "observer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """``short_code`` is compared by voice before the client says yes; ``driver_id`` holds the keyboard."""
+
+    id: str
+    machine_id: int
+    machine_name: str
+    client_id: int
+    ticket_id: int
+    reason: str
+    capability: Capability
+    state: SessionState
+    short_code: str
+    requested_by: int
+    requested_by_name: str
+    driver_id: int | None
+    requested_at: datetime
+    granted_until: datetime | None
+    consent_by: str
+    opened_at: datetime | None
+    ended_at: datetime | None
+    end_reason: EndReason | None
+    recorded: bool
+
+    def __post_init__(self) -> None:  # rows come from PostgreSQL as text
+        object.__setattr__(self, "capability", Capability(self.capability))
+        object.__setattr__(self, "state", SessionState(self.state))
+        if self.end_reason is not None:
+            object.__setattr__(self, "end_reason", EndReason(self.end_reason))
+
+    @property
+    def url(self) -> str:
+        return f"/sessions/{self.id}"
+
+    @property
+    def live(self) -> bool:
+        return self.state is not SessionState.ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A member who joined at least once. Presence now is the live room's to say."""
+
+    session_id: str
+    member_id: int
+    name: str
+    role: ParticipantRole
+    invited_by: int | None
+    joined_at: datetime
+    left_at: datetime | None
+
+
+def new_session_id() -> str:
+    """128 random bits: the session's URL is what load balancers hash, and must not be guessed."""
+    return secrets.token_hex(16)
+
+
+def new_short_code() -> str:
+    return f"{secrets.randbelow(10_000):04d}"
+
+
+def bounded_size(columns: int, rows: int) -> tuple[int, int]:
+    """A terminal size that every side can draw."""
+    return min(max(columns, COLUMNS[0]), COLUMNS[1]), min(max(rows, ROWS[0]), ROWS[1])

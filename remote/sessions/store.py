@@ -1,0 +1,128 @@
+"""All SQL about remote sessions and their participants."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from compagnon.db import Connection
+from remote.sessions.model import EndReason, Participant, ParticipantRole, Session, SessionState
+
+COLUMNS = """
+s.id, s.machine_id, m.name AS machine_name, m.client_id, s.ticket_id, s.reason, s.capability, s.state, s.short_code,
+s.requested_by, p.name AS requested_by_name, s.driver_id, s.requested_at, s.granted_until, s.consent_by, s.opened_at,
+s.ended_at, s.end_reason, EXISTS (SELECT FROM recordings r WHERE r.session_id = s.id) AS recorded
+"""
+FROM = "FROM remote_sessions s JOIN machines m ON m.id = s.machine_id JOIN members p ON p.id = s.requested_by"
+GET = f"SELECT {COLUMNS} {FROM} WHERE s.id = %(id)s"  # noqa: S608 - constants
+FOR_TICKET = f"""
+SELECT {COLUMNS} {FROM} WHERE s.ticket_id = %(ticket_id)s ORDER BY s.requested_at LIMIT 200
+"""  # noqa: S608 - constants
+FOR_MACHINE = f"""
+SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s ORDER BY s.requested_at DESC LIMIT %(limit)s
+"""  # noqa: S608 - constants
+LIVE_OF_MACHINE = f"""
+SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s AND s.state <> 'ended' ORDER BY s.requested_at
+"""  # noqa: S608 - constants
+LIVE = f"SELECT {COLUMNS} {FROM} WHERE s.state <> 'ended' ORDER BY s.requested_at"  # noqa: S608 - constants
+ADD = """
+INSERT INTO remote_sessions (id, machine_id, ticket_id, reason, capability, short_code, requested_by, driver_id)
+VALUES (%(id)s, %(machine_id)s, %(ticket_id)s, %(reason)s, %(capability)s, %(short_code)s, %(member_id)s, %(member_id)s)
+"""
+MOVE = "UPDATE remote_sessions SET state = %(new)s WHERE id = %(id)s AND state = %(old)s"
+GRANTED = """
+UPDATE remote_sessions SET state = 'open', opened_at = now(), granted_until = %(until)s, consent_by = %(by)s
+WHERE id = %(id)s AND state = 'consenting'
+"""
+END = """
+UPDATE remote_sessions SET state = 'ended', ended_at = now(), end_reason = %(reason)s
+WHERE id = %(id)s AND state = %(old)s
+"""
+HAND_OVER = """
+UPDATE remote_sessions SET driver_id = %(new)s
+WHERE id = %(id)s AND state = 'open' AND driver_id IS NOT DISTINCT FROM %(old)s
+"""
+JOIN = """
+INSERT INTO session_participants (session_id, member_id, role, invited_by)
+VALUES (%(id)s, %(member_id)s, %(role)s, %(invited_by)s)
+ON CONFLICT (session_id, member_id) DO UPDATE SET left_at = NULL
+"""
+LEAVE = "UPDATE session_participants SET left_at = now() WHERE session_id = %(id)s AND member_id = %(member_id)s"
+ROLE = """
+UPDATE session_participants SET role = CASE WHEN member_id = %(driver_id)s THEN 'driver' ELSE 'observer' END
+WHERE session_id = %(id)s
+"""
+PARTICIPANTS = """
+SELECT t.session_id, t.member_id, p.name, t.role, t.invited_by, t.joined_at, t.left_at
+FROM session_participants t JOIN members p ON p.id = t.member_id
+WHERE t.session_id = %(id)s ORDER BY t.joined_at, t.member_id
+"""
+
+
+async def _many(conn: Connection, query: str, values: dict[str, object]) -> list[Session]:
+    async with conn.cursor(row_factory=class_row(Session)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+async def get(conn: Connection, session_id: str) -> Session | None:
+    found = await _many(conn, GET, {"id": session_id})
+    return found[0] if found else None
+
+
+async def for_ticket(conn: Connection, ticket_id: int) -> list[Session]:
+    return await _many(conn, FOR_TICKET, {"ticket_id": ticket_id})
+
+
+async def for_machine(conn: Connection, machine_id: int, limit: int) -> list[Session]:
+    return await _many(conn, FOR_MACHINE, {"machine_id": machine_id, "limit": limit})
+
+
+async def live_of_machine(conn: Connection, machine_id: int) -> list[Session]:
+    return await _many(conn, LIVE_OF_MACHINE, {"machine_id": machine_id})
+
+
+async def live(conn: Connection) -> list[Session]:
+    return await _many(conn, LIVE, {})
+
+
+async def add(conn: Connection, values: dict[str, object]) -> None:
+    await conn.execute(ADD, values)
+
+
+async def move(conn: Connection, session_id: str, old: SessionState, new: SessionState) -> bool:
+    return (await conn.execute(MOVE, {"id": session_id, "old": old, "new": new})).rowcount == 1
+
+
+async def granted(conn: Connection, session_id: str, *, until: datetime | None, by: str) -> bool:
+    return (await conn.execute(GRANTED, {"id": session_id, "until": until, "by": by})).rowcount == 1
+
+
+async def end(conn: Connection, session_id: str, old: SessionState, reason: EndReason) -> bool:
+    return (await conn.execute(END, {"id": session_id, "old": old, "reason": reason})).rowcount == 1
+
+
+async def hand_over(conn: Connection, session_id: str, old: int | None, new: int) -> bool:
+    """Compare-and-set of who holds the keyboard."""
+    if (await conn.execute(HAND_OVER, {"id": session_id, "old": old, "new": new})).rowcount != 1:
+        return False
+    await conn.execute(ROLE, {"id": session_id, "driver_id": new})
+    return True
+
+
+async def join(
+    conn: Connection, session_id: str, member_id: int, role: ParticipantRole, invited_by: int | None = None
+) -> None:
+    values = {"id": session_id, "member_id": member_id, "role": role, "invited_by": invited_by}
+    await conn.execute(JOIN, values)
+
+
+async def leave(conn: Connection, session_id: str, member_id: int) -> None:
+    await conn.execute(LEAVE, {"id": session_id, "member_id": member_id})
+
+
+async def participants(conn: Connection, session_id: str) -> list[Participant]:
+    async with conn.cursor(row_factory=class_row(Participant)) as cursor:
+        await cursor.execute(PARTICIPANTS, {"id": session_id})
+        return await cursor.fetchall()
