@@ -1,0 +1,1 @@
+"""A call on the phone becomes a ticket on one screen."""

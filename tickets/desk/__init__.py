@@ -1,0 +1,1 @@
+"""One ticket: its rules, its conversation, its page."""

@@ -1,0 +1,1 @@
+"""The list of tickets, its filters and the filters members keep."""
