@@ -19,7 +19,8 @@ from .wire import JSON, Codec, WireError, choice, clean_json, dumps, integer, js
 
 __all__ = [
     "RESOURCES", "Attribute", "Check", "CheckError", "CheckResult", "Checks", "Kind", "Outcome", "Resource",
-    "bind_checks", "check_placeholders", "expected_attributes", "is_read_only", "parse_checks", "to_mapping", "validate_check",
+    "bind_checks", "check_placeholders", "expected_attributes", "is_read_only", "parse_checks", "to_mapping",
+    "validate_check",
 ]  # fmt: skip
 
 MAX_CHECKS = 100

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -231,10 +230,14 @@ def _clean_scalar(value: object, path: str) -> JSON:
     raise WireError(path, "not a JSON value")
 
 
-@cache
-def _codecs(cls: Any) -> Mapping[str, Codec[Any]]:
-    hints = get_type_hints(cls, include_extras=True)
-    return {field.name: _codec_of(cls, field.name, hints[field.name]) for field in dataclasses.fields(cls)}
+_CODECS: dict[type[Any], Mapping[str, Codec[Any]]] = {}
+
+
+def _codecs(cls: type[Any]) -> Mapping[str, Codec[Any]]:
+    if cls not in _CODECS:
+        hints = get_type_hints(cls, include_extras=True)
+        _CODECS[cls] = {field.name: _codec_of(cls, field.name, hints[field.name]) for field in dataclasses.fields(cls)}
+    return _CODECS[cls]
 
 
 def _codec_of(cls: type[Any], name: str, hint: object) -> Codec[Any]:

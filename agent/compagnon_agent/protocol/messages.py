@@ -1,0 +1,428 @@
+"""Messages of the control connection: JSON text ``{"v": 1, "type": "heartbeat", …}`` of at most 256 KiB.
+
+One dataclass per type; ``docs/reference/protocol.md`` tells who sends which and when. A type this version does not know
+is read as :class:`Unknown`, to be logged and left alone; fields it does not know are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from .checks import MAX_CHECKS, Check, CheckResult, check_codec
+from .manifest import Manifest, manifest_codec
+from .parameters import MAX_PARAMETERS, MAX_VALUE
+from .signing import KEY_LENGTH, NONCE_LENGTH, SIGNATURE_LENGTH
+from .wire import (
+    JSON,
+    WireError,
+    boolean,
+    choice,
+    dumps,
+    fixed_bytes,
+    identifier,
+    instant,
+    integer,
+    json_object,
+    loads,
+    optional,
+    read_record,
+    record,
+    sequence,
+    string_map,
+    text,
+    write_record,
+)
+
+VERSION = 1
+MAX_MESSAGE = 256 * 1024
+"""Bytes of one message."""
+
+OUTPUT_LIMIT = 64 * 1024
+"""Bytes (UTF-8) of a step's output."""
+
+HEARTBEAT = 20.0
+"""Seconds between two heartbeats, each way."""
+
+SILENCE = 45.0
+"""Seconds without any message after which the other side is taken for dead."""
+
+_name = text(120)
+_reason = text(500)
+_uuid = text(36, minimum=8)
+_session = text(32, minimum=32)
+_nonce = fixed_bytes(NONCE_LENGTH)
+_key = fixed_bytes(KEY_LENGTH)
+_signature = fixed_bytes(SIGNATURE_LENGTH)
+_values = string_map(text(40, minimum=1), text(MAX_VALUE), MAX_PARAMETERS)
+
+
+class Phase(StrEnum):
+    """Look whether the step is already true, do it, or look whether it worked."""
+
+    CHECK = "check"
+    EXECUTE = "execute"
+    VERIFY = "verify"
+
+
+class StepState(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+class ConsentKind(StrEnum):
+    """``PROCEDURE``: the steps of one manifest, for one ticket. ``SESSION``: one capability of one session."""
+
+    PROCEDURE = "procedure"
+    SESSION = "session"
+
+
+class ConsentSource(StrEnum):
+    """What answered: the desktop's dialog, a prompt in a terminal, the policy file, or nobody."""
+
+    DIALOG = "dialog"
+    TERMINAL = "terminal"
+    POLICY = "policy"
+    NONE = "none"
+
+
+class EndReason(StrEnum):
+    """Why a session ended. ``CLIENT``: Stop was pressed at the machine. ``LOST``: nobody came back in time."""
+
+    MEMBER = "member"
+    CLIENT = "client"
+    TICKET = "ticket"
+    EXIT = "exit"
+    LOST = "lost"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Message:
+    """Base of all messages; ``TYPE`` is the name on the wire."""
+
+    __slots__ = ()
+    TYPE: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Message):
+    """A message of a type this version does not know."""
+
+    name: str
+
+
+# --- handshake (control and session connections) -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge(Message):
+    """Server, first: a fresh nonce, and the identity key that the agent compares with the one it pinned."""
+
+    TYPE: ClassVar[str] = "challenge"
+    nonce: Annotated[bytes, _nonce]
+    server_key: Annotated[bytes, _key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Message):
+    """Agent: who it is. ``signature`` over :func:`..signing.agent_proof`; ``protocol`` is its highest version."""
+
+    TYPE: ClassVar[str] = "hello"
+    machine_id: Annotated[int, identifier()]
+    nonce: Annotated[bytes, _nonce]
+    signature: Annotated[bytes, _signature]
+    version: Annotated[str, text(40)] = ""
+    protocol: Annotated[int, integer(1, 1000)] = VERSION
+    capabilities: Annotated[tuple[str, ...], sequence(text(40, minimum=1), 32)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome(Message):
+    """Server: the machine is approved. ``signature`` over :func:`..signing.server_proof` with verdict "welcome"."""
+
+    TYPE: ClassVar[str] = "welcome"
+    signature: Annotated[bytes, _signature]
+    cooperative: Annotated[str, _name] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending(Message):
+    """Server: a member has yet to approve. The connection stays open; ``welcome`` or ``revoked`` follows on it."""
+
+    TYPE: ClassVar[str] = "pending"
+    signature: Annotated[bytes, _signature]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked(Message):
+    """Server: the machine is no longer served. Signed, so that nobody else can end an agent's service."""
+
+    TYPE: ClassVar[str] = "revoked"
+    signature: Annotated[bytes, _signature]
+    reason: Annotated[str, _reason] = ""
+
+
+# --- life, facts, policy -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat(Message):
+    """Both, every :data:`HEARTBEAT` seconds: any message counts as a sign of life."""
+
+    TYPE: ClassVar[str] = "heartbeat"
+    at: Annotated[datetime, instant]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Message):
+    """Agent: what the machine is. Keys in ``docs/reference/protocol.md``; every one may be missing."""
+
+    TYPE: ClassVar[str] = "facts"
+    collected: Annotated[datetime, instant]
+    facts: Annotated[Mapping[str, JSON], json_object(48 * 1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsRequest(Message):
+    """Server: collect the facts now."""
+
+    TYPE: ClassVar[str] = "facts_request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(Message):
+    """Agent: what it grants without asking, as its own policy file says; shown on the machine's page.
+
+    ``sheet`` is the consent sheet: resources whose read-only checks need no question. ``source`` is the file as it is.
+    """
+
+    TYPE: ClassVar[str] = "policy"
+    mode: Annotated[str, text(40)]
+    note: Annotated[str, _reason] = ""
+    automatic: Annotated[tuple[str, ...], sequence(text(200), 50)] = ()
+    sheet: Annotated[tuple[str, ...], sequence(text(40), 40)] = ()
+    source: Annotated[str, text(8 * 1024)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(Message):
+    """Both: a message was not understood. ``about`` is its type or id."""
+
+    TYPE: ClassVar[str] = "problem"
+    about: Annotated[str, _name]
+    reason: Annotated[str, _reason]
+
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest(Message):
+    """Server: evaluate these checks, in order. ``timeout`` in seconds for all of them.
+
+    ``command`` checks are answered with outcome ``error``: they run only in a consented step (:class:`Execute`).
+    """
+
+    TYPE: ClassVar[str] = "check_request"
+    request_id: Annotated[str, _uuid]
+    checks: Annotated[tuple[Check, ...], sequence(check_codec, MAX_CHECKS)]
+    parameters: Annotated[Mapping[str, str], _values]
+    timeout: Annotated[int, integer(1, 600)] = 60
+    ticket_id: Annotated[int | None, optional(identifier())] = None
+    member_id: Annotated[int | None, optional(identifier())] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResults(Message):
+    """Agent: one result for each check, in the order asked."""
+
+    TYPE: ClassVar[str] = "check_results"
+    request_id: Annotated[str, _uuid]
+    results: Annotated[tuple[CheckResult, ...], sequence(record(CheckResult), MAX_CHECKS)]
+
+
+# --- consent -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRequest(Message):
+    """Server: ask the person at the machine. ``seconds``: for how long; ``short_code``: compared by voice.
+
+    ``manifest`` for kind PROCEDURE; ``session_id`` and ``capability`` for kind SESSION. ``wait``: seconds until the
+    question is withdrawn by itself.
+    """
+
+    TYPE: ClassVar[str] = "consent_request"
+    request_id: Annotated[str, _uuid]
+    kind: Annotated[ConsentKind, choice(ConsentKind)]
+    ticket_id: Annotated[int, identifier()]
+    ticket_title: Annotated[str, text(200)]
+    member_id: Annotated[int, identifier()]
+    member_name: Annotated[str, _name]
+    reason: Annotated[str, _reason]
+    short_code: Annotated[str, text(12)]
+    seconds: Annotated[int, integer(60, 86_400)] = 3600
+    wait: Annotated[int, integer(5, 3600)] = 180
+    cooperative: Annotated[str, _name] = ""
+    locale: Annotated[str, text(10)] = "fr"
+    manifest: Annotated[Manifest | None, optional(manifest_codec)] = None
+    parameters: Annotated[Mapping[str, str] | None, optional(_values)] = None
+    session_id: Annotated[str | None, optional(_session)] = None
+    capability: Annotated[str | None, optional(text(40, minimum=1))] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentAnswer(Message):
+    """Agent: yes until ``until``, or no and why. ``person``: the account that is logged in at the machine, if known."""
+
+    TYPE: ClassVar[str] = "consent_answer"
+    request_id: Annotated[str, _uuid]
+    granted: Annotated[bool, boolean]
+    source: Annotated[ConsentSource, choice(ConsentSource)]
+    reason: Annotated[str, _reason] = ""
+    until: Annotated[datetime | None, optional(instant)] = None
+    person: Annotated[str, _name] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentWithdrawn(Message):
+    """Agent: a grant was taken back at the machine. All grants when neither a session nor a digest is named."""
+
+    TYPE: ClassVar[str] = "consent_withdrawn"
+    reason: Annotated[str, _reason] = ""
+    ticket_id: Annotated[int | None, optional(identifier())] = None
+    session_id: Annotated[str | None, optional(_session)] = None
+    digest: Annotated[str | None, optional(text(64, minimum=64))] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Message):
+    """Server: never mind. ``id`` is a ``request_id`` (close the question) or an ``attempt_id`` (kill the step)."""
+
+    TYPE: ClassVar[str] = "cancel"
+    id: Annotated[str, _uuid]
+
+
+# --- steps ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute(Message):
+    """Server: one phase of one step. The agent builds what it runs from the manifest, under the grant for its digest.
+
+    The same ``attempt_id`` again never runs again: the journalled result is sent again.
+    """
+
+    TYPE: ClassVar[str] = "execute"
+    attempt_id: Annotated[str, _uuid]
+    run_id: Annotated[int, identifier()]
+    ticket_id: Annotated[int, identifier()]
+    member_id: Annotated[int, identifier()]
+    member_name: Annotated[str, _name]
+    manifest: Annotated[Manifest, manifest_codec]
+    step_id: Annotated[str, text(60, minimum=1)]
+    parameters: Annotated[Mapping[str, str], _values]
+    phase: Annotated[Phase, choice(Phase)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult(Message):
+    """Agent: how the attempt ended; sent again after each reconnection until :class:`StepAck` comes.
+
+    With state REFUSED and ``needs_consent`` nothing was journalled: ask for consent, then send the same attempt again.
+    """
+
+    TYPE: ClassVar[str] = "step_result"
+    attempt_id: Annotated[str, _uuid]
+    state: Annotated[StepState, choice(StepState)]
+    started: Annotated[datetime, instant]
+    ended: Annotated[datetime, instant]
+    reason: Annotated[str, _reason] = ""
+    needs_consent: Annotated[bool, boolean] = False
+    output: Annotated[str, text(OUTPUT_LIMIT)] = ""
+    exit_code: Annotated[int | None, optional(integer(-(2**31), 2**32))] = None
+    checks: Annotated[tuple[CheckResult, ...], sequence(record(CheckResult), MAX_CHECKS)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAck(Message):
+    """Server: the result is stored; the agent may stop sending it."""
+
+    TYPE: ClassVar[str] = "step_ack"
+    attempt_id: Annotated[str, _uuid]
+
+
+# --- sessions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession(Message):
+    """Server: dial ``…/agent/sessions/{session_id}`` and open the capability there. Needs a grant."""
+
+    TYPE: ClassVar[str] = "open_session"
+    session_id: Annotated[str, _session]
+    ticket_id: Annotated[int, identifier()]
+    member_id: Annotated[int, identifier()]
+    member_name: Annotated[str, _name]
+    reason: Annotated[str, _reason]
+    capability: Annotated[str, text(40, minimum=1)] = "terminal"
+    columns: Annotated[int, integer(2, 1000)] = 80
+    rows: Annotated[int, integer(1, 1000)] = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRefused(Message):
+    """Agent: it does not open, and why. ``needs_consent``: a :class:`ConsentRequest` may change that."""
+
+    TYPE: ClassVar[str] = "session_refused"
+    session_id: Annotated[str, _session]
+    reason: Annotated[str, _reason]
+    needs_consent: Annotated[bool, boolean] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Message):
+    """Both: the session is over. From the server, the agent closes it; from the agent, it is already closed."""
+
+    TYPE: ClassVar[str] = "session_ended"
+    session_id: Annotated[str, _session]
+    reason: Annotated[EndReason, choice(EndReason)]
+    exit_code: Annotated[int | None, optional(integer(-(2**31), 2**32))] = None
+
+
+_ALL: tuple[type[Message], ...] = (
+    Challenge, Hello, Welcome, Pending, Revoked, Heartbeat, Facts, FactsRequest, Policy, Problem, CheckRequest,
+    CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
+    SessionRefused, SessionEnded,
+)  # fmt: skip
+
+TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}
+
+
+def encode(message: Message) -> str:
+    """JSON text of the message; :class:`WireError` when it would be longer than :data:`MAX_MESSAGE`."""
+    encoded = dumps({"v": VERSION, "type": message.TYPE, **write_record(message)})
+    if len(encoded.encode()) > MAX_MESSAGE:
+        raise WireError(message.TYPE, f"longer than {MAX_MESSAGE} bytes")
+    return encoded
+
+
+def decode(source: str | bytes) -> Message:
+    """The message in ``source``; :class:`WireError` for anything malformed, :class:`Unknown` for an unknown type."""
+    value = loads(source, limit=MAX_MESSAGE)
+    if not isinstance(value, dict):
+        raise WireError("", "must be an object")
+    if value.get("v") != VERSION:
+        raise WireError("v", f"must be {VERSION}")
+    name = value.get("type")
+    if not isinstance(name, str):
+        raise WireError("type", "must be text")
+    cls = TYPES.get(name)
+    if cls is None:
+        return Unknown(name=name[:80])
+    return read_record(cls, value, "")

@@ -1,0 +1,46 @@
+"""The bytes that the two sides sign with Ed25519. The signatures themselves are made outside: the protocol has no keys.
+
+Every text begins with its own context and length-prefixes each part, so that no signature can be taken for another's.
+"""
+
+from __future__ import annotations
+
+import re
+
+NONCE_LENGTH = 32
+KEY_LENGTH = 32
+SIGNATURE_LENGTH = 64
+
+CONTROL = "control"
+"""Purpose of the handshake on the control connection."""
+
+
+def session_purpose(session_id: str) -> str:
+    """Purpose of the handshake on a session's own connection."""
+    if not re.fullmatch(r"[0-9a-f]{32}", session_id):
+        raise ValueError("a session id is 32 hexadecimal digits")
+    return f"session:{session_id}"
+
+
+def _pack(context: str, *parts: bytes) -> bytes:
+    pieces = [context.encode() + b"\x00"]
+    for part in parts:
+        pieces.append(len(part).to_bytes(4, "big") + part)
+    return b"".join(pieces)
+
+
+def enrolment_proof(*, code: str, public_key: bytes) -> bytes:
+    """Signed by the agent's new key: whoever sends the key also holds its secret half. ``code`` as it was sent."""
+    return _pack("compagnon enrolment 1", code.encode(), public_key)
+
+
+def agent_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_nonce: bytes, server_key: bytes) -> bytes:
+    """Signed by the agent in ``hello``: it is machine ``machine_id``, and speaks to the server with this key."""
+    number = machine_id.to_bytes(8, "big")
+    return _pack("compagnon agent 1", purpose.encode(), number, server_nonce, agent_nonce, server_key)
+
+
+def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_nonce: bytes, verdict: str) -> bytes:
+    """Signed by the server in its verdict (``welcome``, ``pending`` or ``revoked``): it holds the pinned key."""
+    number = machine_id.to_bytes(8, "big")
+    return _pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
