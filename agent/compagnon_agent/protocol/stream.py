@@ -57,6 +57,7 @@ class Stream:
         self._start = 0
         self._next = 0
         self._limit = 0
+        self._met = False
         self._ready = False
         self._exit: int | None = None
         self._exit_due = False
@@ -177,19 +178,17 @@ class Stream:
             self._next = max(self._next, offset)
 
     def _on_resume(self, frame: Frame) -> None:
-        if frame.offset > self.written:
-            self._renumber(frame.offset)
+        if not self._met:
+            self._start = frame.offset  # this side is new: where the peer already has bytes, go on at its count
+            self._met = True
+        elif frame.offset > self.written:
+            raise WireError("stream", "asks for bytes that were never sent")
         elif frame.offset < self._start:
             self._urgent.append(frames.gap(self._start, channel=self.channel))
         self._next = max(frame.offset, self._start)
         self._limit = max(self._limit, frame.offset + frame.number)
         self._exit_due = self._exit is not None
         self._ready = True
-
-    def _renumber(self, offset: int) -> None:
-        """The peer has more than was ever written here: this side forgot (it was restarted). Go on at its count."""
-        self._start = offset
-        self._limit = 0
 
     def consumed(self, count: int) -> None:
         """``count`` more of the received bytes are dealt with for good."""
