@@ -1,0 +1,204 @@
+"""Posting lists as numpy arrays: decoded once per segment, kept under a memory bound.
+
+A segment of the index never changes once written, so its arrays stay valid when others are added: an update does not empty
+the cache. Deletions and the corpus-wide statistics belong to the snapshot (``snapshot.py``), not to the segment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from whoosh.matching import NullMatcher
+from whoosh.reading import TermNotFound
+from whoosh.util.numeric import byte_to_length
+
+from kb.search.whoosh_format import POSITION
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+K1 = 1.2
+B = 0.7
+_LENGTHS = np.array([byte_to_length(byte) for byte in range(256)], np.float32)
+_OVERHEAD = 300  # bytes of a cache entry beside its arrays
+NOTHING: Ids = np.empty(0, np.int64)
+
+
+class Postings:
+    """The documents of a segment that hold a term: ``ids`` ascending, ``tf`` how often. Never changed."""
+
+    __slots__ = ("_impact", "_impact_for", "ids", "tf")
+
+    def __init__(self, ids: Ids, tf: Floats) -> None:
+        self.ids = ids
+        self.tf = tf
+        self._impact: Floats | None = None
+        self._impact_for = -1.0
+
+    def impact(self, lengths: Floats, average: float) -> Floats:
+        """The part of BM25 that does not depend on rarity: tf·(k₁+1) / (tf + k₁·(1 - b + b·length/average))."""
+        if self._impact is None or self._impact_for != average:
+            norm = K1 * (1 - B + B * lengths[self.ids] / average)
+            # Two assignments: a reader in another thread sees the old pair or computes its own, never a mixture it keeps.
+            self._impact, self._impact_for = (self.tf * (K1 + 1) / (self.tf + norm)).astype(np.float32), average
+        return self._impact
+
+    @property
+    def size(self) -> int:
+        return self.ids.nbytes + 2 * self.tf.nbytes + _OVERHEAD
+
+
+class Cache:
+    """Least recently used entries go when ``limit`` bytes are passed. Entries may be None (known to be absent)."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def get(self, key: tuple[str, ...]) -> tuple[Any, int] | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def put(self, key: tuple[str, ...], value: object, size: int) -> None:
+        with self._lock:
+            previous = self._entries.pop(key, None)
+            self._entries[key] = (value, size)
+            self.size += size - (previous[1] if previous else 0)
+            while self.size > self._limit and len(self._entries) > 1:
+                _, (_, gone) = self._entries.popitem(last=False)
+                self.size -= gone
+
+    def keep_segments(self, names: set[str]) -> None:
+        """Forget everything of segments that are no longer part of the index."""
+        with self._lock:
+            for key in [key for key in self._entries if key[0] not in names]:
+                self.size -= self._entries.pop(key)[1]
+
+
+class SegmentPostings:
+    """Reads one segment's posting lists. Deleted documents are still in them."""
+
+    def __init__(self, segment: Any, storage: Any, schema: Any, cache: Cache) -> None:  # noqa: ANN401 - Whoosh is untyped
+        self.name: str = segment.segment_id()
+        self.documents: int = segment.doc_count_all()
+        codec = segment.codec()
+        files = segment.open_compound_file(storage) if segment.is_compound() else storage
+        self._terms = codec.terms_reader(files, segment)
+        self._columns = codec.per_document_reader(files, segment)
+        self._schema = schema
+        self._cache = cache
+        self._lock = threading.Lock()  # Whoosh's files keep a reading position
+        self._lengths: dict[str, Floats] = {}
+        self.field_length = {name: float(self._columns.field_length(name)) for name in schema.names()}
+
+    def term(self, field: str, term: str) -> Postings | None:
+        key = (self.name, field, term)
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached[0]  # type: ignore[no-any-return]
+        with self._lock:
+            postings = self._read(field, term)
+        self._cache.put(key, postings, postings.size if postings else _OVERHEAD)
+        return postings
+
+    def positions(self, field: str, term: str) -> Ids:
+        """Every place of the term in the segment as document·2³² + position, ascending."""
+        key = (self.name, field, term, "positions")
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached[0]  # type: ignore[no-any-return]
+        with self._lock:
+            places = self._read_positions(field, term)
+        self._cache.put(key, places, places.nbytes + _OVERHEAD)
+        return places
+
+    def lengths(self, field: str) -> Floats:
+        """The number of terms of each document in this field (kept by Whoosh in one byte: about 5 % exact)."""
+        known = self._lengths.get(field)
+        if known is None:
+            with self._lock:
+                known = np.array([self._columns.doc_field_length(n, field) or 0 for n in range(self.documents)], np.float32)
+            self._lengths[field] = known
+        return known
+
+    def beginning_with(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """At most ``limit`` terms with this prefix and their document counts, the most frequent first (of 20 × limit)."""
+        found: list[tuple[str, int]] = []
+        with self._lock:
+            for term in self._lexicon(field, prefix):
+                found.append((term, self._terms.doc_frequency(field, term.encode())))
+                if len(found) >= 20 * limit:
+                    break
+        return sorted(found, key=lambda item: -item[1])[:limit]
+
+    def values(self, field: str) -> list[str]:
+        """Every term of a small field (facets)."""
+        with self._lock:
+            return list(self._lexicon(field, ""))
+
+    def source(self, document: int) -> tuple[Any, ...]:
+        with self._lock:
+            return self._columns.stored_fields(document)["source"]  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        with self._lock:
+            self._terms.close()
+            self._columns.close()
+
+    def _lexicon(self, field: str, prefix: str) -> Iterator[str]:
+        wanted = prefix.encode()
+        for name, text in self._terms.terms_from(field, wanted):
+            if name != field or not text.startswith(wanted):
+                return
+            yield text.decode()
+
+    def _matcher(self, field: str, term: str) -> Any:  # noqa: ANN401
+        try:
+            return self._terms.matcher(field, term.encode(), self._schema[field].format)
+        except TermNotFound:
+            return NullMatcher()
+
+    def _read(self, field: str, term: str) -> Postings | None:
+        ids: list[int] = []
+        weights: list[float] = []
+        for block_ids, block_weights, _ in _blocks(self._matcher(field, term), values=False):
+            ids.extend(block_ids)
+            weights.extend(block_weights)
+        return Postings(np.array(ids, np.int64), np.array(weights, np.float32)) if ids else None
+
+    def _read_positions(self, field: str, term: str) -> Ids:
+        ids: list[int] = []
+        values: list[bytes] = []
+        for block_ids, _, block_values in _blocks(self._matcher(field, term), values=True):
+            ids.extend(block_ids)
+            values.extend(block_values)
+        if not ids:
+            return NOTHING
+        counts = np.fromiter((len(value) for value in values), np.int64, len(values)) // POSITION.itemsize
+        places = np.frombuffer(b"".join(values), POSITION).astype(np.int64)
+        return (np.repeat(np.array(ids, np.int64), counts) << 32) | places
+
+
+def _blocks(matcher: Any, *, values: bool) -> Iterator[tuple[list[int], list[float], list[bytes]]]:  # noqa: ANN401
+    """A posting list block by block where the codec's matcher can (128 at a time), else one by one: same content."""
+    by_block = all(hasattr(matcher, name) for name in ("_read_ids", "_read_weights", "_read_values", "_next_block"))
+    while matcher.is_active():
+        if by_block:
+            matcher._read_ids()
+            matcher._read_weights()
+            if values:
+                matcher._read_values()
+            yield matcher._ids, matcher._weights, matcher._values if values else []
+            matcher._next_block()
+        else:
+            yield [matcher.id()], [matcher.weight()], [matcher.value()] if values else []
+            matcher.next()

@@ -1,0 +1,145 @@
+"""From what a person typed to a bounded question. There is no query syntax to learn: words, "exact phrases", ``begin*``."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kb.search.analysis import LOCALES, Token, fold, tokens
+from kb.search.model import MAX_QUERY_CHARACTERS, MAX_QUERY_TERMS, Reason
+
+TOO_LONG = "Only the first {limit} characters were used."
+TOO_MANY = "Only the first {limit} words were used."
+WILDCARD = "A word cannot begin with *: it was searched without it."
+# Controls, format characters (bidi overrides, zero-width), surrogates and private use: never part of a question.
+_DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_QUOTED = re.compile(r'["«“”]([^"«»“”]{1,200})["»“”]')
+_LEADING = re.compile(r"(?<!\S)[*?]+(?=\w)")
+_BEGINNING = re.compile(r"(\w{2,})\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One way to find a word. ``weight`` 0..1; ``stop``: in titles only; ``prefix``: every term that begins so."""
+
+    text: str
+    weight: float = 1.0
+    stop: bool = False
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the question: any of its terms will do, the best one counts."""
+
+    terms: tuple[Term, ...]
+    text: str = ""
+    whole: bool = False
+    inside: int = -1  # index of the whole identifier that this word is a part of
+
+    @property
+    def stop(self) -> bool:
+        return all(term.stop for term in self.terms)
+
+
+Phrase = tuple[tuple[str, ...], ...]
+"""Alternative sequences of terms (one per language); a document must hold one of them, side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """``text`` cleaned and cut, ``words`` at most 32, ``phrases`` required, ``pairs`` neighbours that earn a bonus."""
+
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    pairs: tuple[tuple[Word, Word], ...] = ()
+    notices: tuple[Reason, ...] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        return not self.words
+
+
+def clean(raw: str) -> str:
+    """``raw`` without control and format characters (bidi overrides, NUL), white space collapsed, NFC."""
+    raw = raw[: 4 * MAX_QUERY_CHARACTERS]  # whatever was pasted, the work is bounded from the first line on
+    kept = "".join(c if unicodedata.category(c) not in _DROPPED else " " if c in "\t\r\n" else "" for c in raw)
+    return " ".join(unicodedata.normalize("NFC", kept).split())
+
+
+def ask(raw: str, *, typing: bool = False) -> Question:
+    """Read a question. ``typing``: the last word may be unfinished, so it also stands for every word that begins so."""
+    notices: list[Reason] = []
+    text = clean(raw)
+    if len(text) > MAX_QUERY_CHARACTERS or len(raw) > 4 * MAX_QUERY_CHARACTERS:
+        text = text[:MAX_QUERY_CHARACTERS]
+        notices.append(Reason(message=TOO_LONG, params={"limit": str(MAX_QUERY_CHARACTERS)}))
+    if _LEADING.search(text):
+        notices.append(Reason(message=WILDCARD))
+        text = _LEADING.sub("", text)
+    words = _words(text, typing=typing and not raw[-1:].isspace())
+    if len(words) > MAX_QUERY_TERMS:
+        words = words[:MAX_QUERY_TERMS]
+        notices.append(Reason(message=TOO_MANY, params={"limit": str(MAX_QUERY_TERMS)}))
+    return Question(
+        text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(words), notices=tuple(notices)
+    )
+
+
+def _words(text: str, *, typing: bool) -> list[Word]:
+    beginnings = {match.end(1) for match in _BEGINNING.finditer(text)}
+    readings = [list(tokens(text, locale, keep_stop_words=True)) for locale in LOCALES]
+    if typing and readings[0] and readings[0][-1].end == len(text):
+        beginnings.add(len(text))
+    words: list[Word] = []
+    for same in zip(*readings, strict=True):
+        words.append(_word(text, same, words, prefix=same[0].end in beginnings))
+    return words
+
+
+def _word(text: str, same: Sequence[Token], before: Sequence[Word], *, prefix: bool) -> Word:
+    found: dict[str, Term] = {}
+    for token in same:
+        known = found.get(token.term)
+        found[token.term] = Term(token.term, stop=token.stop and (known is None or known.stop))
+    first = same[0]
+    written = text[first.start : first.end]
+    if prefix and not first.whole and len(written) >= 2:
+        found["*"] = Term(fold(written), weight=0.8, prefix=True)
+    return Word(tuple(found.values()), text=written, whole=first.whole, inside=_inside(written, first, before))
+
+
+def _inside(written: str, token: Token, before: Sequence[Word]) -> int:
+    """The index of the identifier that this part belongs to: the last whole one, as long as it holds the written text."""
+    if token.whole:
+        return -1
+    for index in range(len(before) - 1, -1, -1):
+        word = before[index]
+        if word.whole:
+            return index if written in word.text else -1
+        if word.inside < 0:
+            return -1
+    return -1
+
+
+def _pairs(words: Sequence[Word]) -> tuple[tuple[Word, Word], ...]:
+    kept = [word for word in words if not word.whole and not word.stop]
+    return tuple(zip(kept, kept[1:], strict=False))
+
+
+def _phrases(text: str) -> tuple[Phrase, ...]:
+    phrases = (_phrase(match.group(1)) for match in _QUOTED.finditer(text))
+    return tuple(phrase for phrase in phrases if phrase)[:4]
+
+
+def _phrase(quoted: str) -> Phrase:
+    found = {}
+    for locale in LOCALES:
+        every = list(tokens(quoted, locale))
+        parts = tuple(token.term for token in every if not token.whole) or tuple(token.term for token in every)
+        if parts:
+            found[parts] = None
+    return tuple(found)

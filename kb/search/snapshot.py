@@ -1,0 +1,83 @@
+"""The index as it was at one commit: the segments that were alive, who was deleted, and the statistics of the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kb.search.postings import Cache, SegmentPostings
+from kb.search.whoosh_format import FIELD_WEIGHTS
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One segment in a snapshot. ``alive`` is None when nothing of it was deleted."""
+
+    postings: SegmentPostings
+    alive: Mask | None
+
+    @property
+    def documents(self) -> int:
+        return self.postings.documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    parts: Sequence[Part] = ()
+    count: int = 0  # living documents
+    average: dict[str, float] = field(default_factory=dict)  # terms per document, by field
+
+    def idf(self, frequency: int) -> float:
+        """ln(1 + (N - n + ½) / (n + ½)): never negative. Deleted documents count until their segment is merged."""
+        total = max(self.total, frequency)
+        return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
+
+    @property
+    def total(self) -> int:
+        return sum(part.documents for part in self.parts)
+
+    def frequency(self, name: str, term: str) -> int:
+        """In how many documents the field holds the term."""
+        return sum(len(found.ids) for part in self.parts if (found := part.postings.term(name, term)))
+
+    def locate(self, key: str) -> tuple[int, int] | None:
+        """Part and document number of the living document with this key."""
+        for index, part in enumerate(self.parts):
+            found = part.postings.term("key", key)
+            for document in found.ids if found else ():
+                if part.alive is None or part.alive[document]:
+                    return index, int(document)
+        return None
+
+
+def take(segments: Sequence[Any], storage: Any, schema: Any, cache: Cache, known: Snapshot) -> Snapshot:  # noqa: ANN401
+    """The snapshot of these segments; what ``known`` has already opened is used again."""
+    opened = {part.postings.name: part.postings for part in known.parts}
+    parts = []
+    for segment in segments:
+        postings = opened.get(segment.segment_id()) or SegmentPostings(segment, storage, schema, cache)
+        parts.append(Part(postings=postings, alive=_alive(segment)))
+    cache.keep_segments({part.postings.name for part in parts})
+    total = sum(part.documents for part in parts)
+    average = {name: max(sum(part.postings.field_length[name] for part in parts) / max(total, 1), 1.0) for name in FIELD_WEIGHTS}
+    return Snapshot(parts=tuple(parts), count=sum(segment.doc_count() for segment in segments), average=average)
+
+
+def _alive(segment: Any) -> Mask | None:  # noqa: ANN401
+    if not segment.has_deletions():
+        return None
+    alive = np.ones(segment.doc_count_all(), bool)
+    alive[list(segment.deleted_docs())] = False
+    return alive
+
+
+def living(snapshot: Snapshot) -> Iterator[tuple[Part, Mask]]:
+    for part in snapshot.parts:
+        yield part, part.alive if part.alive is not None else np.ones(part.documents, bool)

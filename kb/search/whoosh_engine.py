@@ -1,0 +1,240 @@
+"""The engine of the library: a Whoosh index on disk, ranked by our own scorer over cached postings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
+from kb.search.model import MAX_LIMIT, Document, Facets, Filters
+from kb.search.postings import Cache, Floats
+from kb.search.question import Question
+from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
+from kb.search.snapshot import Mask, Snapshot, take
+from kb.search.whoosh_format import FACETS, document_of
+from kb.search.whoosh_index import LibraryIndex, check_private
+
+CURRENT = "current"
+CACHE_BYTES = 128 * 1024 * 1024
+RETRIES = 20  # a reader may meet a writer that is just replacing files: 20 times 10 ms
+
+
+class WhooshEngine:
+    """The folder ``root`` holds one folder per index and a file that names the current one.
+
+    Several processes may search and one may write: each search looks whether the index has moved on (one stat call).
+    """
+
+    def __init__(self, root: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._root = root
+        self._cache = Cache(cache_bytes)
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot()
+        self._seen: tuple[object, ...] = ()
+        self._stamp = ""
+        self._generation = 0
+        self._begun: LibraryIndex | None = None
+
+    # reading
+
+    def open(self) -> None:
+        with self._lock:
+            self._prepare_root()
+            LibraryIndex(self._root / self._read_current()).check()
+            self._seen = ()
+            self._refresh()
+
+    def close(self) -> None:
+        with self._lock:
+            self._snapshot = Snapshot()
+            self._cache.keep_segments(set())
+
+    @property
+    def stamp(self) -> str:
+        return self._stamp
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def count(self) -> int:
+        return self._current_snapshot().count
+
+    def search(
+        self,
+        question: Question,
+        *,
+        filters: Filters,
+        limit: int,
+        boosts: Mapping[str, float],
+        timeout: float,
+    ) -> Ranking:
+        """See SearchEngine. Several threads may search at once."""
+        deadline = time.monotonic() + timeout
+        snapshot = self._current_snapshot()
+        try:
+            return _rank(snapshot, question, filters, min(max(limit, 1), MAX_LIMIT), boosts, deadline)
+        except SearchTimeout:
+            raise
+        except Exception as error:  # whatever decoding damaged bytes may raise
+            raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
+
+    def snapshot(self) -> Snapshot:
+        """What is searched now (for tests and benches)."""
+        return self._current_snapshot()
+
+    def _current_snapshot(self) -> Snapshot:
+        with self._lock:
+            self._refresh()
+            return self._snapshot
+
+    def _refresh(self) -> None:
+        for attempt in range(RETRIES):
+            try:
+                return self._refresh_once()
+            except (IndexBroken, FileNotFoundError):
+                if attempt == RETRIES - 1:
+                    raise IndexBroken("the index cannot be opened") from None
+                time.sleep(0.01)
+
+    def _refresh_once(self) -> None:
+        seen = self._look()
+        if seen == self._seen:
+            return
+        stamp = self._read_current()
+        index = LibraryIndex(self._root / stamp)
+        manifest = index.manifest()
+        opened = index.open()
+        segments = opened._segments()
+        self._snapshot = take(segments, opened.storage, index.schema, self._cache, self._snapshot)
+        self._stamp, self._generation, self._seen = stamp, int(manifest["generation"]), seen
+
+    def _look(self) -> tuple[object, ...]:
+        """Changes whenever a commit or another index has come."""
+        current = self._stat(self._root / CURRENT)
+        if current[0] == 0:
+            raise IndexBroken("there is no index yet")
+        return (*current, *self._stat(self._root / (self._stamp or self._read_current()) / "manifest.json"))
+
+    def _stat(self, path: Path) -> tuple[int, int]:
+        try:
+            found = os.stat(path)  # noqa: PTH116 - five times faster than Path.stat, and done for every search
+        except FileNotFoundError:
+            return (0, 0)
+        return (found.st_ino, found.st_mtime_ns)
+
+    # writing
+
+    def update(self, documents: Iterable[Document], removed: Iterable[str] = ()) -> None:
+        """See SearchEngine."""
+        latest = {document.key: document for document in documents}
+        LibraryIndex(self._root / self._read_current()).write(latest.values(), [key for key in removed if key not in latest])
+
+    def begin(self) -> None:
+        """See SearchEngine."""
+        self.abandon()
+        self._prepare_root()
+        self._begun = LibraryIndex(self._root / f"index-{secrets.token_hex(8)}")
+        self._begun.create()
+
+    def add(self, documents: Iterable[Document]) -> None:
+        """See SearchEngine."""
+        if self._begun is None:
+            raise RuntimeError("begin() comes first")
+        self._begun.write({document.key: document for document in documents}.values(), ())
+
+    def finish(self) -> None:
+        """See SearchEngine."""
+        if self._begun is None:
+            raise RuntimeError("begin() comes first")
+        begun, self._begun = self._begun, None
+        draft = self._root / f"{CURRENT}.new"
+        draft.write_text(begun.folder.name, "utf-8")
+        draft.replace(self._root / CURRENT)
+        with self._lock:
+            self._stamp, self._seen = begun.folder.name, ()
+        self._remove_others(begun.folder.name)
+
+    def abandon(self) -> None:
+        """See SearchEngine."""
+        if self._begun is not None:
+            shutil.rmtree(self._begun.folder, ignore_errors=True)
+            self._begun = None
+
+    def _remove_others(self, kept: str) -> None:
+        for entry in self._root.glob("index-*"):
+            if entry.name != kept:
+                shutil.rmtree(entry, ignore_errors=True)
+
+    def _prepare_root(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(PermissionError):
+            self._root.chmod(0o700)
+        check_private(self._root)
+
+    def _read_current(self) -> str:
+        try:
+            name = (self._root / CURRENT).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise IndexBroken("there is no index yet") from None
+        if not name.startswith("index-") or not name.replace("-", "").isalnum():
+            raise IndexBroken("the file that names the index is damaged")
+        return name
+
+
+def _rank(
+    snapshot: Snapshot, question: Question, filters: Filters, limit: int, boosts: Mapping[str, float], deadline: float
+) -> Ranking:
+    scorer = Scorer(snapshot, question, deadline)
+    scores = scorer.scores()
+    masks = [_mask(snapshot, index, question, filters) for index in range(len(scores))]
+    for found, mask in zip(scores, masks, strict=True):
+        found[~mask] = 0
+    _add_boosts(snapshot, scores, masks, boosts)
+    every = np.concatenate(scores) if scores else np.empty(0, np.float32)
+    offsets = np.cumsum([0, *(part.documents for part in snapshot.parts)])
+    ranked = []
+    for index in best(every, limit):
+        number = int(np.searchsorted(offsets, index, "right")) - 1
+        part, document = snapshot.parts[number], index - int(offsets[number])
+        source = document_of(part.postings.source(document))
+        ranked.append(Ranked(document=source, score=float(every[index]), matched=scorer.matched(part, document)))
+    return Ranking(ranked=ranked, total=int(np.count_nonzero(every > 0)), facets=_facets(snapshot, scores))
+
+
+def _mask(snapshot: Snapshot, index: int, question: Question, filters: Filters) -> Mask:
+    part = snapshot.parts[index]
+    mask = filter_mask(part, filters)
+    if part.alive is not None:
+        mask &= part.alive
+    for phrase in question.phrases:
+        mask &= phrase_mask(part, phrase)
+    return mask
+
+
+def _add_boosts(snapshot: Snapshot, scores: list[Floats], masks: list[Mask], boosts: Mapping[str, float]) -> None:
+    top = max((float(found.max()) for found in scores if len(found)), default=0.0) or 1.0
+    for key, weight in boosts.items():
+        place = snapshot.locate(key)
+        if place and masks[place[0]][place[1]]:
+            scores[place[0]][place[1]] += weight * top
+
+
+def _facets(snapshot: Snapshot, scores: list[Floats]) -> Facets:
+    counts: dict[str, dict[str, int]] = {name: {} for name in FACETS}
+    for part, found in zip(snapshot.parts, scores, strict=True):
+        for name, column in FACETS.items():
+            for value in part.postings.values(column):
+                postings = part.postings.term(column, value)
+                number = int(np.count_nonzero(found[postings.ids] > 0)) if postings else 0
+                if number:
+                    counts[name][value] = counts[name].get(value, 0) + number
+    return Facets(**counts)

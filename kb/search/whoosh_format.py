@@ -1,0 +1,113 @@
+"""How the library's index is laid out: the Whoosh schema, its fields and the format of their postings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from whoosh.fields import ID, STORED, FieldType, Schema
+from whoosh.formats import Format
+
+from kb.search.analysis import tokens
+from kb.search.model import Document
+
+VERSION = 1  # raise it with any change here: existing indexes are then rebuilt
+POSITION = np.dtype("<u4")
+Analysed = list[tuple[str, int]]
+
+# Each field is scored by itself and the scores are summed with these weights: the title and what people call the trouble
+# say more than the body. Measured on labelled queries (bench/search.py).
+FIELD_WEIGHTS = {"title": 1.5, "symptoms": 1.5, "identifiers": 1.2, "steps": 1.0, "body": 1.0, "queries": 1.2}
+FACETS = {"kind": "kind", "environment": "environments", "locale": "locale", "skill": "skills"}
+
+
+class PackedPositions(Format):  # type: ignore[misc]
+    """Where a term stands in a document, as little-endian 32-bit numbers: numpy reads a whole posting list at once.
+
+    The value given for indexing is a list of (term, position): our own analysis was already done.
+    """
+
+    def word_values(self, value: Analysed, analyzer: object, **options: object) -> Iterator[tuple[str, int, float, bytes]]:
+        places: dict[str, list[int]] = {}
+        for term, position in value:
+            places.setdefault(term, []).append(position)
+        for term, positions in places.items():
+            yield term, len(positions), float(len(positions)), self.encode(positions)
+
+    def encode(self, positions: Iterable[int]) -> bytes:
+        return np.fromiter(positions, POSITION).tobytes()
+
+    def decode_positions(self, value: bytes) -> list[int]:
+        return [int(position) for position in np.frombuffer(value, POSITION)]
+
+    def decode_frequency(self, value: bytes) -> int:
+        return len(value) // POSITION.itemsize
+
+    def decode_weight(self, value: bytes) -> float:
+        return float(self.decode_frequency(value))
+
+    def combine(self, values: Iterable[bytes]) -> bytes:
+        return self.encode(sorted({position for value in values for position in self.decode_positions(value)}))
+
+
+class Terms(FieldType):  # type: ignore[misc]
+    """A scored text field."""
+
+    def __init__(self) -> None:
+        super().__init__(PackedPositions(), None, scorable=True)
+
+
+class Codes(FieldType):  # type: ignore[misc]
+    """Unscored values to filter and count by; given as a list of (value, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__(PackedPositions(), None)
+
+
+def schema() -> Schema:
+    fields: dict[str, Any] = {name: Terms() for name in FIELD_WEIGHTS}
+    fields |= {name: Codes() for name in FACETS.values()}
+    return Schema(key=ID(unique=True), source=STORED(), **fields)
+
+
+def fields_of(document: Document) -> dict[str, Any]:
+    """The document as Whoosh's writer takes it; the source is kept for snippets."""
+    return {
+        "key": document.key,
+        "source": _source(document),
+        "title": _analysed([document.title], document.locale, titles=True),
+        "symptoms": _analysed(document.symptoms, document.locale, titles=True),
+        "identifiers": _analysed(document.identifiers, document.locale),
+        "steps": _analysed(document.steps, document.locale),
+        "body": _analysed([document.body], document.locale),
+        "queries": _analysed(document.queries, document.locale, titles=True),
+        "kind": [(document.kind, 0)],
+        "locale": [(document.locale, 0)],
+        "environments": [(code, 0) for code in document.environments],
+        "skills": [(code, 0) for code in document.skills],
+    }
+
+
+def _analysed(texts: Iterable[str], locale: str, *, titles: bool = False) -> Analysed:
+    found: Analysed = []
+    base = 0
+    for text in texts:
+        last = -1
+        for token in tokens(text, locale, keep_stop_words=titles):
+            found.append((token.term, base + token.position))
+            last = token.position
+        base += last + 2  # a gap: the end of one text and the start of the next are not neighbours
+    return found
+
+
+_SOURCE = ("kind", "id", "title", "url", "locale", "symptoms", "identifiers", "steps", "body", "queries", "environments",
+           "skills")  # fmt: skip
+
+
+def _source(document: Document) -> tuple[Any, ...]:
+    return tuple(getattr(document, name) for name in _SOURCE)
+
+
+def document_of(source: tuple[Any, ...]) -> Document:
+    return Document(**dict(zip(_SOURCE, source, strict=True)))
