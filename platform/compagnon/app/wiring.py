@@ -11,15 +11,12 @@ from kb.feature import build as build_kb
 from litestar import Litestar
 from procedures.feature import Procedures
 from procedures.feature import build as build_procedures
-from remote.control.link import AgentLink
 from remote.feature import Remote
 from remote.feature import build as build_remote
 from remote.sessions.rooms import Rooms
 from tickets.feature import Tickets
 from tickets.feature import build as build_tickets
-from tickets.gate import Gate
 
-from compagnon.app.shell import kernel_feature
 from compagnon.auth.service import Members
 from compagnon.db import Database
 from compagnon.directory.service import Directory
@@ -27,8 +24,11 @@ from compagnon.events import EventHub
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.settings import Settings
+from compagnon.web.application import build as build_web
 from compagnon.web.feature import Feature
 from compagnon.web.ws_tickets import WsTickets
+from remote.control.link import AgentLink
+from tickets.gate import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,7 @@ class Services:
 
     @property
     def features(self) -> Sequence[Feature]:
-        rooms = (self.kb, self.procedures, self.remote, self.tickets)
-        return (kernel_feature(self.kernel), *(room.feature for room in rooms))
+        return tuple(room.feature for room in (self.kb, self.procedures, self.remote, self.tickets))
 
 
 def build_services(settings: Settings, database_url: str) -> Services:
@@ -115,11 +114,9 @@ async def _start_background(services: Services, stack: AsyncExitStack) -> None:
 
 def build_app(services: Services) -> Litestar:
     """The web application over these services; starting it opens the database and the background work."""
-    from compagnon.web.application import build
-
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with running(services):
             yield
 
-    return build(services.kernel, services.features, lifespan=lifespan)
+    return build_web(services.kernel, services.features, lifespan=lifespan)
