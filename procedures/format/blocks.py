@@ -81,8 +81,10 @@ def block(chunk: Chunk, report: Report) -> Block:
 
 def _is_closed(chunk: Chunk) -> bool:
     fence = chunk.tokens[0].markup
-    return len(chunk.lines) > 1 and set(chunk.lines[-1].strip(_BLANK)) == {fence[0]} and (
-        len(chunk.lines[-1].strip(_BLANK)) >= len(fence)
+    return (
+        len(chunk.lines) > 1
+        and set(chunk.lines[-1].strip(_BLANK)) == {fence[0]}
+        and (len(chunk.lines[-1].strip(_BLANK)) >= len(fence))
     )
 
 
@@ -168,6 +170,10 @@ def _timeout(value: str | None, at: Position, report: Report) -> int | None:
     if value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
     report.error(
-        "fence", at, N_("The timeout “{value}” is not a number of seconds."), N_("Write for instance timeout=30."), value=value
+        "fence",
+        at,
+        N_("The timeout “{value}” is not a number of seconds."),
+        N_("Write for instance timeout=30."),
+        value=value,
     )
     return None

@@ -23,7 +23,9 @@ def read(text: str, first_line: int, at: Position, report: Report) -> Desktop | 
     if node is None:
         return None
     if not isinstance(node.value, dict):
-        report.error("desktop", at, N_("The desktop must be a mapping."), N_("Write for instance {example}."), example=EXAMPLE)
+        report.error(
+            "desktop", at, N_("The desktop must be a mapping."), N_("Write for instance {example}."), example=EXAMPLE
+        )
         return None
     reader = Reader(node, "desktop", report)
     reader.only(("panel", "icons", "menus"))

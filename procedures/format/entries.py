@@ -88,7 +88,11 @@ def _name(text: str, at: Position, number: int, report: Report) -> tuple[str, st
     title = _CLOSING_MARKS.sub("", title).strip(" \t")
     if not match or len(name) > MAX_ID or not fields.CODE.fullmatch(name):
         report.error(
-            "step-heading", at, N_("This heading has no usable id."), N_("Write for instance {example}."), example=HEADING_EXAMPLE
+            "step-heading",
+            at,
+            N_("This heading has no usable id."),
+            N_("Write for instance {example}."),
+            example=HEADING_EXAMPLE,
         )
     if not title or len(title) > MAX_TITLE:
         report.error(
@@ -157,9 +161,7 @@ def _step(entry: _Entry, report: Report) -> Step:
 def _conformity(entry: _Entry, report: Report) -> Conformity:
     report.step = entry.id
     if entry.importance:
-        report.error(
-            "attributes", entry.at, N_("A conformity item has no importance."), N_("Remove the attributes.")
-        )
+        report.error("attributes", entry.at, N_("A conformity item has no importance."), N_("Remove the attributes."))
     repair = entry.one("repair")
     made = Conformity(
         id=entry.id,

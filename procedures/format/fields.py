@@ -72,7 +72,9 @@ def _items(chunk: Chunk) -> Iterator[Sequence[Token]]:
 def read(chunk: Chunk, allowed: Sequence[str], report: Report) -> list[Field]:
     """The fields of a list; unknown, repeated and badly shaped ones are reported and left out."""
     if chunk.tokens[0].markup != "-":
-        report.error("field", chunk.at, N_("Fields are written with another mark than “-”."), N_("Start each field with “- ”."))
+        report.error(
+            "field", chunk.at, N_("Fields are written with another mark than “-”."), N_("Start each field with “- ”.")
+        )
     found: dict[str, Field] = {}
     fields = []
     base = (chunk.tokens[0].map or [0])[0]
@@ -125,10 +127,14 @@ def text(field: Field, report: Report) -> str | None:
             name=field.name,
         )  # fmt: skip
     if not field.text:
-        report.error("field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name)
+        report.error(
+            "field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name
+        )
         return None
     if len(field.text) > MAX_TEXT:
-        report.error("field", field.at, N_("“{name}” is too long."), N_("Keep it under 2000 characters."), name=field.name)
+        report.error(
+            "field", field.at, N_("“{name}” is too long."), N_("Keep it under 2000 characters."), name=field.name
+        )
         return None
     return field.text
 
@@ -138,7 +144,11 @@ def word(field: Field, report: Report) -> str | None:
     if len(field.text) <= 64 and CODE.fullmatch(field.text):
         return field.text
     report.error(
-        "field", field.at, N_("“{value}” is not a code."), N_("Use lower-case letters, digits and hyphens."), value=field.text
+        "field",
+        field.at,
+        N_("“{value}” is not a code."),
+        N_("Use lower-case letters, digits and hyphens."),
+        value=field.text,
     )
     return None
 
@@ -193,7 +203,9 @@ def _is_mapping(node: Node, known: Sequence[str], report: Report) -> bool:
         return False
     for key, child in node.items.items():
         if key not in known:
-            report.error("on-fail", child.at, N_("on_fail does not know “{key}”."), WRITE, key=str(key), example=ON_FAIL_EXAMPLE)
+            report.error(
+                "on-fail", child.at, N_("on_fail does not know “{key}”."), WRITE, key=str(key), example=ON_FAIL_EXAMPLE
+            )
     return True
 
 
@@ -202,7 +214,9 @@ def _code_at(node: Node | None, report: Report) -> str | None:
         return None
     if isinstance(node.value, str) and len(node.value) <= 64 and CODE.fullmatch(node.value):
         return node.value
-    report.error("on-fail", node.at, N_("“{value}” is not a code."), WRITE, value=str(node.value), example=ON_FAIL_EXAMPLE)
+    report.error(
+        "on-fail", node.at, N_("“{value}” is not a code."), WRITE, value=str(node.value), example=ON_FAIL_EXAMPLE
+    )
     return None
 
 
@@ -225,6 +239,8 @@ def rollback(field: Field, report: Report) -> Rollback | None:
         report.error("field", field.at, N_("“{name}” holds something else than text and code."),
                      N_("Write one sentence, then code blocks indented by two spaces."), name=field.name)  # fmt: skip
     if not field.text and not commands:
-        report.error("field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name)
+        report.error(
+            "field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name
+        )
         return None
     return Rollback(text=field.text, commands=commands, at=field.at)

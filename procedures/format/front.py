@@ -96,7 +96,12 @@ def _duration(reader: Reader, key: str) -> Duration | None:
     try:
         return Duration.parse(text)
     except ValueError:
-        reader.refuse(node, N_("“{value}” is not an ISO 8601 duration."), N_("Write for instance PT10M, PT1H30M, P6M."), value=text)
+        reader.refuse(
+            node,
+            N_("“{value}” is not an ISO 8601 duration."),
+            N_("Write for instance PT10M, PT1H30M, P6M."),
+            value=text,
+        )
         return None
 
 
@@ -114,7 +119,9 @@ def _parameters(reader: Reader) -> tuple[Parameter, ...]:
 
 def _parameter(name: str, node: Node, outer: Reader) -> Parameter | None:
     if not NAME.fullmatch(name):
-        outer.refuse(node, N_("“{name}” is not a parameter's name."), N_("Use lower-case letters, digits and “_”."), name=name)
+        outer.refuse(
+            node, N_("“{name}” is not a parameter's name."), N_("Use lower-case letters, digits and “_”."), name=name
+        )
         return None
     if not isinstance(node.value, dict):
         outer.refuse(node, N_("The parameter “{name}” must be a mapping."), N_("Write for instance {example}."),

@@ -149,7 +149,13 @@ def _with_sections(procedure: Procedure, sections: Sequence[_Section], report: R
     seen: set[Role] = set()
     for section in sections:
         if section.role in seen:
-            report.error("section", section.at, N_("The section “{title}” is written twice."), N_("Merge the two."), title=section.title)
+            report.error(
+                "section",
+                section.at,
+                N_("The section “{title}” is written twice."),
+                N_("Merge the two."),
+                title=section.title,
+            )
             continue
         if section.role:
             seen.add(section.role)

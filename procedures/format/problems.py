@@ -41,10 +41,19 @@ class Finding:
         return self.severity is not Severity.ADVICE
 
     def say(self, translate: Callable[[str], str] = str) -> str:
-        return fill(translate(self.message), self.params)
+        return fill(translate(self.message), self._translated(translate))
 
     def how_to_mend(self, translate: Callable[[str], str] = str) -> str:
-        return fill(translate(self.mend), self.params)
+        return fill(translate(self.mend), self._translated(translate))
+
+    def _translated(self, translate: Callable[[str], str]) -> Mapping[str, str]:
+        """A ``reason`` is a msgid itself (the protocol's), filled from the same parameters."""
+        reason = self.params.get("reason")
+        return self.params if reason is None else {"reason": translate(reason), **_without_reason(self.params)}
+
+
+def _without_reason(params: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if name != "reason"}
 
 
 def fill(template: str, params: Mapping[str, str]) -> str:

@@ -39,9 +39,10 @@ def canonical(text: str) -> str:
     return render(parse(text))
 
 
-def digest(text: str) -> str:
+def digest(source: str | Procedure) -> str:
     """SHA-256 (64 hex digits) of the canonical text. Layout and the order of keys do not change it; a word does."""
-    return hashlib.sha256(canonical(text).encode("utf-8")).hexdigest()
+    text = canonical(source) if isinstance(source, str) else render(source)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _front(procedure: Procedure) -> Iterator[str]:

@@ -132,5 +132,7 @@ class Reader:
             return []
         for child in node.items.values():
             if not isinstance(child.value, dict):
-                self.refuse(child, N_("Each element of “{key}” must be a mapping."), N_("Write “key: value” pairs."), key=key)
+                self.refuse(
+                    child, N_("Each element of “{key}” must be a mapping."), N_("Write “key: value” pairs."), key=key
+                )
         return [child for child in node.items.values() if isinstance(child.value, dict)]

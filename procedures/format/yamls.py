@@ -129,7 +129,11 @@ class _Builder:
         mark = error.problem_mark or error.context_mark
         at = Position(mark.line + self._first_line, mark.column + 1) if mark else Position(self._first_line)
         reason = error.problem or ""
-        return YamlError(at, N_("This YAML cannot be read: {reason}. Quote text that holds a colon, a hash sign, braces or brackets."), reason=reason)
+        return YamlError(
+            at,
+            N_("This YAML cannot be read: {reason}. Quote text that holds a colon, a hash sign, braces or brackets."),
+            reason=reason,
+        )
 
 
 def _scalar(event: Any) -> Json:
