@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -186,7 +186,7 @@ class EnrolRequest:
     hostname: str
     os: str
     version: str
-    capabilities: tuple[str, ...] = field(default=())
+    name: str = ""
 
 
 def new_code() -> str:

@@ -52,6 +52,10 @@ class Machines:
         async with self._db.connection() as conn:
             return await _existing(conn, machine_id)
 
+    async def find(self, machine_id: int) -> Machine | None:
+        async with self._db.connection() as conn:
+            return await store.get(conn, machine_id)
+
     async def by_key(self, public_key: bytes) -> Machine | None:
         async with self._db.connection() as conn:
             return await store.by_key(conn, public_key)
@@ -158,7 +162,7 @@ class Machines:
         if taken is None:
             return await store.enrolled_already(conn, digest, request.public_key)
         values = {
-            "name": request.hostname or "?",
+            "name": request.name or request.hostname or "?",
             "client_id": taken.client_id,
             "site_id": taken.site_id,
             "environment": taken.environment,
@@ -166,7 +170,7 @@ class Machines:
             "hostname": request.hostname,
             "os": request.os,
             "version": request.version,
-            "capabilities": list(request.capabilities),
+            "capabilities": [],
         }
         machine_id = await store.add(conn, values)
         await store.code_machine(conn, taken.id, machine_id)
@@ -245,9 +249,12 @@ class Machines:
             if await store.disconnected(conn, machine.id):
                 await _publish(conn, machine, "offline")
 
-    async def seen(self, machine_ids: Sequence[int]) -> None:
+    async def seen(self, machine_ids: Sequence[int]) -> set[int]:
+        """Note that these agents were heard of just now; gives those that are still served."""
+        if not machine_ids:
+            return set()
         async with self._db.connection() as conn:
-            await store.seen(conn, machine_ids)
+            return await store.seen(conn, machine_ids)
 
     async def keep_facts(self, machine: Machine, raw: Mapping[str, Any]) -> None:
         facts = Facts.report(raw)

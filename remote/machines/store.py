@@ -73,7 +73,9 @@ UPDATE machines SET online = true, last_seen_at = now(), agent_version = %(versi
 WHERE id = %(id)s AND state <> 'revoked'
 """
 DISCONNECTED = "UPDATE machines SET online = false, last_seen_at = now() WHERE id = %(id)s AND online"
-SEEN = "UPDATE machines SET last_seen_at = now(), online = true WHERE id = ANY(%(ids)s) AND state <> 'revoked'"
+SEEN = """
+UPDATE machines SET last_seen_at = now(), online = true WHERE id = ANY(%(ids)s) AND state <> 'revoked' RETURNING id
+"""
 FACTS = "UPDATE machines SET facts = %(facts)s, facts_at = now() WHERE id = %(id)s"
 POLICY = "UPDATE machines SET policy = %(policy)s WHERE id = %(id)s AND policy <> %(policy)s"
 
@@ -211,8 +213,9 @@ async def disconnected(conn: Connection, machine_id: int) -> bool:
     return (await conn.execute(DISCONNECTED, {"id": machine_id})).rowcount == 1
 
 
-async def seen(conn: Connection, machine_ids: Sequence[int]) -> None:
-    await conn.execute(SEEN, {"ids": list(machine_ids)})
+async def seen(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
+    rows = await (await conn.execute(SEEN, {"ids": list(machine_ids)})).fetchall()
+    return {row[0] for row in rows}
 
 
 async def keep_facts(conn: Connection, machine_id: int, facts: Mapping[str, Any]) -> None:

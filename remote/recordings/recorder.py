@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from remote.recordings import cast
@@ -13,11 +13,14 @@ from remote.recordings import cast
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a reopened recording tells about its session. ``tail`` is the end of the output, ending at ``offset``."""
+    """What a reopened recording tells about its session. ``tail`` is the end of the output, ending at ``offset``.
+
+    ``notes`` are the accepted inputs in order: viewer, upto in its stream, upto in the session's (see note_input).
+    """
 
     offset: int
     tail: bytes
-    inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[tuple[str, int, int], ...] = ()
     columns: int = 80
     rows: int = 24
 
@@ -62,7 +65,7 @@ class Recorder:
         ``keep`` bounds the restored tail, in bytes. Raises ChainError, OSError.
         """
         tail = bytearray()
-        inputs: dict[str, tuple[int, int]] = {}
+        notes: list[tuple[str, int, int]] = []
         handle = os.open(path, os.O_WRONLY | os.O_APPEND)
         recorder = cls(path, handle)
         columns, rows = 80, 24
@@ -78,12 +81,13 @@ class Recorder:
                 if len(tail) > 2 * keep:
                     del tail[:-keep]
                 if chunk.input:
-                    inputs[chunk.input[0]] = chunk.input[1:]
+                    notes.append(chunk.input)
                 if chunk.code == "r":
                     columns, rows = cast.size_of(chunk.data)
         os.ftruncate(handle, recorder._size)
         kept = bytes(tail[-keep:]) if keep else b""
-        return recorder, Restored(offset=recorder.offset, tail=kept, inputs=inputs, columns=columns, rows=rows)
+        restored = Restored(offset=recorder.offset, tail=kept, notes=tuple(notes), columns=columns, rows=rows)
+        return recorder, restored
 
     def _take_up(self, chunk: cast.Chunk, position: int) -> None:
         self.chunks, self.head, self.offset = chunk.number, chunk.digest, chunk.offset
@@ -124,7 +128,10 @@ class Recorder:
         self._append("x", str(status), self._facts())
 
     def note_input(self, viewer: str, upto: int, session_upto: int) -> None:
-        """Note that a viewer's input is accepted up to ``upto``; the input itself is never recorded."""
+        """Note that a viewer's input is accepted up to ``upto``; the input itself is never recorded.
+
+        An empty viewer notes that the agent received ``session_upto`` bytes and that what was accepted beyond is void.
+        """
         self._write(b"", self._facts() | {"i": [viewer, upto, session_upto]})
 
     def _facts(self) -> dict[str, object]:

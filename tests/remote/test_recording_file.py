@@ -93,7 +93,7 @@ def test_what_was_accepted_from_each_viewer_is_known_after_a_restart(recorder):
     recorder.note_input("alice", 7, 9)
     recorder.close()
     _, restored = Recorder.reopen(recorder.path, keep=0)
-    assert restored.inputs == {"alice": (7, 9), "bruno": (2, 5)}
+    assert restored.notes == (("alice", 3, 3), ("bruno", 2, 5), ("alice", 7, 9))
 
 
 @pytest.mark.parametrize("victim", [1, 2, 3, 4])
