@@ -1,7 +1,7 @@
 """What the procedures need from the rooms above them.
 
-``remote`` implements :class:`MachineGateway` (the agents) and :class:`RunObserver` (live sessions mark the step in their
-recording); ``tickets`` implements :class:`TicketGate`. ``compagnon.app`` passes the implementations in, so that
+``remote`` implements :class:`MachineGateway` (the agents) and :class:`RunObserver` (live sessions mark the step in
+their recording); ``tickets`` implements :class:`TicketGate`. ``compagnon.app`` passes the implementations in, so that
 this package never imports a higher one.
 """
 
@@ -30,7 +30,10 @@ class Phase(StrEnum):
 
 
 class ReportState(StrEnum):
-    """How an attempt ended. ``REFUSED``: the agent's authorisation said no. ``UNREACHABLE``: it may or may not have run."""
+    """How an attempt ended.
+
+    ``REFUSED``: the agent's authorisation said no. ``UNREACHABLE``: it may or may not have run.
+    """
 
     DONE = "done"
     FAILED = "failed"
@@ -149,7 +152,7 @@ class TicketGate(Protocol):
 
 
 class RunObserver(Protocol):
-    """Whoever wants to know where a run is: called after the change is committed, must not raise for its own trouble."""
+    """Whoever wants to know where a run is: called after the commit, does not raise for its own trouble."""
 
     async def step_started(self, run: RunRef, step_id: str) -> None: ...
 

@@ -143,7 +143,7 @@ class Verdict:
 
 
 def verdict(version: Summary, reviews: Sequence[Review]) -> Verdict:
-    """Only each reviewer's last word counts, only on exactly this text, and never the author's or the last editor's own."""
+    """Only each reviewer's last word on exactly this text counts, and never the author's or last editor's own."""
     last = {review.member_id: review for review in sorted(reviews, key=lambda review: review.id)}
     counted = [
         review

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kb.search.service import Search
+
 from compagnon import audit, events
 from compagnon.audit.model import Actor
 from compagnon.auth.model import Member, Role
@@ -12,7 +14,6 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from kb.search.service import Search
 from procedures.library import indexing, store, texts
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import (
@@ -159,7 +160,7 @@ class Library(Shelf):
     # review
 
     async def submit(self, version_id: int, member: Member, *, seen: str) -> None:
-        """Ask for review. Raises NotReady while lint finds something, Conflict when the text is another than ``seen``."""
+        """Ask for review. Raises NotReady while lint finds something, Conflict when the text is not ``seen``."""
         async with self._db.transaction() as conn:
             version = await self._open(conn, version_id, seen=seen)
             await self._check_ready(conn, version)
@@ -180,12 +181,15 @@ class Library(Shelf):
         if current and current.digest == version.digest:
             raise Conflict(N_("The text says exactly what the published version says."))
 
-    async def approve(self, version_id: int, member: Member, *, password: str, seen: str, comment: str = "") -> None:
+    async def approve(
+        self, version_id: int, member: Member, *, password: str, seen: str, comment: str = "", address: str = ""
+    ) -> None:
         """Approve exactly the text ``seen``; the password is asked again (ASVS 5.0 §7.5).
 
-        Raises Forbidden for the author, the last editor, those who do not review, and a wrong password.
+        Raises Forbidden for the author, the last editor, those who do not review, and a wrong password; TooMany after
+        several of them. ``address``: from where, for that count.
         """
-        await self._members.confirm_password(member.id, password)
+        await self._members.confirm_password(member, password, address=address)
         await self._decide(version_id, member, Decision.APPROVE, seen, _comment(comment, required=False))
 
     async def request_changes(self, version_id: int, member: Member, *, seen: str, comment: str) -> None:
@@ -222,7 +226,10 @@ class Library(Shelf):
                 await _note(conn, member, "procedure.comment_resolved", version, comment=comment_id)
 
     async def publish(self, version_id: int, member: Member, *, seen: str) -> Version:
-        """Make it the version in force. Raises Conflict without two approvals of exactly this text, or with an objection."""
+        """Make it the version in force.
+
+        Raises Conflict without two approvals of exactly this text, or with an objection.
+        """
         _check_reviewer(member)
         async with self._db.transaction() as conn:
             version = await self._open(conn, version_id, seen=seen)

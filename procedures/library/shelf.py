@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from kb.search.service import Search
+
 from compagnon.auth.model import Member, Role
 from compagnon.db import Database
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from kb.search.model import Document, Filters
-from kb.search.service import Search
 from procedures.library import indexing, store
 from procedures.library.model import CODE_LIMIT, Comment, Listing, Query, Review, Summary, Verdict, Version, verdict
 

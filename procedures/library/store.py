@@ -71,13 +71,12 @@ FROM procedure_documents d JOIN procedure_versions v ON v.document_id = d.id AND
 WHERE d.code = ANY(%(codes)s) ORDER BY d.code, (d.locale = %(locale)s) DESC
 """
 # Reviewers see what is in review, is not their own, and on whose present text they have not yet decided.
+DECIDED = """
+SELECT 1 FROM procedure_reviews r WHERE r.version_id = v.id AND r.member_id = %(member)s AND r.digest = v.digest
+"""
 WAITING = f"""
 {SUMMARY} WHERE v.state = 'in_review' AND v.author_id <> %(member)s AND v.editor_id <> %(member)s
-AND NOT EXISTS (
-    SELECT 1 FROM procedure_reviews r
-    WHERE r.version_id = v.id AND r.member_id = %(member)s AND r.digest = v.digest
-)
-ORDER BY v.submitted_at LIMIT 200
+AND NOT EXISTS ({DECIDED}) ORDER BY v.submitted_at LIMIT 200
 """
 OWN_OPEN = f"""
 {SUMMARY} WHERE v.state IN ('draft', 'in_review') AND v.author_id = %(member)s ORDER BY v.edited_at DESC LIMIT 200
@@ -150,7 +149,8 @@ INSERT INTO procedure_comments (version_id, step_id, member_id, body)
 VALUES (%(version_id)s, %(step_id)s, %(member)s, %(body)s) RETURNING id
 """
 COMMENTS = """
-SELECT c.id, c.version_id, c.step_id, c.member_id, m.name AS member_name, c.body, c.created_at, c.resolved_at, c.resolved_by
+SELECT c.id, c.version_id, c.step_id, c.member_id, m.name AS member_name, c.body, c.created_at,
+    c.resolved_at, c.resolved_by
 FROM procedure_comments c JOIN members m ON m.id = c.member_id WHERE c.version_id = %(id)s ORDER BY c.id LIMIT 500
 """
 RESOLVE = """
@@ -180,13 +180,14 @@ LIST = f"""
 {CHOSEN} SELECT {COLUMNS}, chosen.languages {TABLES} JOIN chosen ON chosen.id = v.id
 ORDER BY array_position(%(codes)s::text[], d.code), lower(v.title), v.id LIMIT %(limit)s OFFSET %(offset)s
 """
-FACETS = f"""
-{CHOSEN} SELECT 'total' AS facet, '' AS value, count(*) AS count FROM chosen
+FACET_COUNTS = """
+SELECT 'total' AS facet, '' AS value, count(*) AS count FROM chosen
 UNION ALL SELECT 'kind', kind, count(*) FROM chosen GROUP BY kind
 UNION ALL SELECT 'environment', environment, count(*) FROM chosen, unnest(applies_to) environment GROUP BY environment
 UNION ALL SELECT 'skill', skill, count(*) FROM chosen, unnest(skills) skill GROUP BY skill
 ORDER BY 1, 3 DESC, 2
 """
+FACETS = CHOSEN + FACET_COUNTS
 
 
 async def _one(conn: Connection, kind: type[T], query: str, **params: Any) -> T | None:  # noqa: ANN401
@@ -266,7 +267,7 @@ async def every_published(conn: Connection) -> AsyncIterator[Version]:
 async def document(conn: Connection, code: str, locale: str) -> int:
     """The id of a document, made when it is new."""
     row = await (await conn.execute(DOCUMENT, {"code": code, "locale": locale})).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING of an upsert
+    assert row is not None
     return int(row[0])
 
 
@@ -290,7 +291,7 @@ async def insert(
         "evidence": Jsonb(dict(evidence)),
     }
     row = await (await conn.execute(INSERT, params)).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    assert row is not None
     return int(row[0])
 
 
@@ -348,7 +349,7 @@ async def reviews(conn: Connection, version_id: int) -> list[Review]:
 async def comment(conn: Connection, version_id: int, step_id: str | None, member_id: int, body: str) -> int:
     params = {"version_id": version_id, "step_id": step_id, "member": member_id, "body": body}
     row = await (await conn.execute(COMMENT, params)).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    assert row is not None
     return int(row[0])
 
 

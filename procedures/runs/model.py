@@ -1,7 +1,7 @@
 """What a run is, and the pure rules of its order.
 
-A run's history is the list of its visits: which step, with which outcome. Everything about order follows from the plan and
-that history (:func:`position`), so two servers, a resumed page and a test always agree on where a run is.
+A run's history is the list of its visits: which step, with which outcome. Everything about order follows from the plan
+and that history (:func:`position`), so two servers, a resumed page and a test always agree on where a run is.
 """
 
 from __future__ import annotations

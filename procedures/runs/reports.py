@@ -1,0 +1,70 @@
+"""An agent's reports as they are kept and shown. All in them is hostile: typed, bounded, escaped by templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from compagnon_agent.protocol.checks import CheckResult, expected_attributes
+from procedures.ports import OUTPUT_LIMIT, StepReport
+
+REASON_LIMIT = 500  # characters
+VALUE_LIMIT = 300  # characters of one observed value
+CHECKS_LIMIT = 100
+# Escape sequences (ECMA-48) and control characters that a page must not show; tabs and line ends stay.
+CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
+
+
+def output(text: str) -> str:
+    """The last :data:`OUTPUT_LIMIT` bytes, without control sequences."""
+    readable = CONTROLS.sub("", text.replace("\r\n", "\n"))
+    return readable.encode("utf-8", "replace")[-OUTPUT_LIMIT:].decode("utf-8", "ignore")
+
+
+def stored(results: Iterable[CheckResult]) -> list[dict[str, Any]]:
+    """Check results as JSON: title, resource, key, outcome, reason, and each attribute expected and observed."""
+    return [_stored(result) for result in list(results)[:CHECKS_LIMIT]]
+
+
+def _stored(result: CheckResult) -> dict[str, Any]:
+    return {
+        "title": _line(result.check.title),
+        "resource": _line(result.check.resource),
+        "key": _line(result.check.key),
+        "outcome": str(result.outcome),
+        "reason": _line(result.reason)[:REASON_LIMIT],
+        "attributes": _attributes(result),
+        "duration_ms": result.duration_ms,
+    }
+
+
+def _attributes(result: CheckResult) -> list[dict[str, str]]:
+    observed: Mapping[str, Any] = result.observed
+    return [
+        {"name": name[:60], "expected": _line(expected), "observed": _line(observed.get(name))}
+        for name, expected in list(expected_attributes(result.check).items())[:24]
+    ]
+
+
+def _line(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value if isinstance(value, str) else str(value)
+    return CONTROLS.sub("", " ".join(text.split()))[:VALUE_LIMIT]
+
+
+def columns(report: StepReport) -> dict[str, Any]:
+    """A report as the columns of an attempt."""
+    return {
+        "state": str(report.state),
+        "output": output(report.output),
+        "exit_code": report.exit_code,
+        "checks": stored(report.checks),
+        "started_at": report.started,
+        "ended_at": report.ended,
+    }
