@@ -5,8 +5,8 @@ launcher composes a small root of its own out of Linux namespaces (no helper pro
 
 - ``/etc``, ``/var``, ``/srv``, ``/home``, ``/opt`` are copies kept in ``F``; only world-readable files are copied;
 - ``/usr`` is the machine's own: under a throw-away overlay for root, read-only for an ordinary user;
-- ``/proc``, ``/dev``, ``/run``, ``/tmp`` are fresh; nothing else of the machine is there, except the program's own files,
-  read-only;
+- ``/proc``, ``/dev``, ``/run``, ``/tmp`` are fresh; nothing else of the machine is there, except the program's own
+  files, read-only;
 - the command holds no capability on the machine itself (it lives in a user namespace): it cannot set the clock, load a
   module, make a device or mount anything that outlives it;
 - the network is the machine's, so that the agent reaches the server.
