@@ -1,0 +1,1 @@
+"""Clients: companies and people, how to reach them and where they are."""

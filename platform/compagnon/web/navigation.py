@@ -1,0 +1,29 @@
+"""What the navigation and the command palette offer to a member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compagnon.auth.model import Member
+from compagnon.web.feature import Action, Feature, NavItem
+
+
+class Navigation:
+    def __init__(self, features: Sequence[Feature]) -> None:
+        items = [item for feature in features for item in feature.nav]
+        self._items = tuple(sorted(items, key=lambda item: (item.order, item.label)))
+        self._actions = tuple(action for feature in features for action in feature.actions)
+
+    def items(self, member: Member | None) -> tuple[NavItem, ...]:
+        """The entries this member may use, in their order."""
+        return tuple(item for item in self._items if member and member.role.covers(item.role))
+
+    def actions(self, member: Member | None) -> tuple[Action, ...]:
+        return tuple(action for action in self._actions if member and member.role.covers(action.role))
+
+    def current(self, path: str) -> str:
+        """The ``href`` of the entry that ``path`` belongs to: the longest that begins it."""
+        fitting = [
+            item.href for item in self._items if path == item.href or path.startswith(item.href.rstrip("/") + "/")
+        ]
+        return max((href for href in fitting if href != "/" or path == "/"), key=len, default="")
