@@ -1,7 +1,7 @@
-"""From text to terms: one chain for the library's index, for the records' tsvector columns and for every query.
+r"""From text to terms: one chain for the library's index, for the records' tsvector columns and for every query.
 
 Accents are folded, elisions cut (l'imprimante), words stemmed by the document's language, stop words dropped (kept in
-titles), and identifiers indexed whole and in parts: 0x80070005, KB5034441, Get-NetAdapter, C:\\Windows\\System32,
+titles), and identifiers indexed whole and in parts: 0x80070005, KB5034441, Get-NetAdapter, C:\Windows\System32,
 /etc/resolv.conf, systemd-resolved, CamelCase.
 """
 
@@ -12,33 +12,22 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from kb.search.stemming import STEMMERS
+from kb.search.stopwords import STOP_WORDS
 
 VERSION = 1  # raise it when terms change: existing indexes are then rebuilt
 LOCALES = ("fr", "en")
 MAX_TERM = 64  # characters; longer runs are cut, they are noise (base64, logs)
 
-_ELISIONS = frozenset("l d j m n s t c qu jusqu lorsqu puisqu quoiqu presqu quelqu".split())
-_STOP_FR = frozenset(
-    "a ai ait ainsi alors apres au aucun aussi autre aux avant avec avez avoir avons c ca car ce ceci cela celle celles celui "
-    "ces cet cette ceux chaque ci comme comment d dans de dela des deux devez devra doit donc dont du elle elles en encore "
-    "entre es est et etaient etait etant ete etes etre eu eux faire fait faut ici il ils j je l la le les leur leurs lors "
-    "lorsque lui m ma mais me mes moi moins mon n ne ni nos notre nous on ont ou par parce pas pendant peu peut peuvent "
-    "plus pour pourquoi pouvez puis puisque qu quand que quel quelle quelles quelque quels qui quoi s sa sans se sera ses si "
-    "soit son sont sous suis sur t ta tandis te tel telle tes toi ton tous tout toute toutes tres tu un une vers via voici "
-    "voila vos votre vous y".split()
+_ELISIONS = frozenset(
+    ("l", "d", "j", "m", "n", "s", "t", "c", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu", "presqu", "quelqu")
 )
-_STOP_EN = frozenset(
-    "a about after all also am an and any are as at be because been before being but by can could did do does doing for from "
-    "had has have he her here his how i if in into is it its just may me more most my no not of on once only or other our "
-    "out over should so some such than that the their them then there these they this those through to too under until up "
-    "use very was we were what when where which while who why will with would you your".split()
+_SPECIAL = str.maketrans(
+    {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "’": "'", "ʼ": "'", "‘": "'", "＇": "'", "\u2010": "-"}
+    | {"\u2011": "-", "\u00ad": None, "\u200b": None, "\u2060": None, "\ufeff": None}
 )
-STOP_WORDS = {"fr": _STOP_FR, "en": _STOP_EN}
-
-_SPECIAL = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "’": "'", "ʼ": "'", "‘": "'", "＇": "'",
-                          "\u2010": "-", "\u2011": "-", "\u00ad": None, "\u200b": None, "\u2060": None, "\ufeff": None})
 # A run is a word or an identifier: letters and digits joined by the signs that identifiers use.
 _RUN = re.compile(r"[^\W_](?:[\w'.:/\\@+#&-]{0,510}[\w+#])?")
 _PIECE = re.compile(r"[^\W_]+")
@@ -73,7 +62,7 @@ def fold(text: str) -> str:
 def tokens(text: str, locale: str = "fr", *, keep_stop_words: bool = False) -> Iterator[Token]:
     """The terms of ``text``. Time grows with its length only. An unknown locale is read as French."""
     stem = STEMMERS.get(locale, STEMMERS["fr"])
-    stop_words = STOP_WORDS.get(locale, _STOP_FR)
+    stop_words = STOP_WORDS.get(locale, STOP_WORDS["fr"])
     position = 0
     for start, end in _runs(text):
         first = position
@@ -104,7 +93,7 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _without_elision(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """l'imprimante → imprimante; jusqu'à → à; aujourd'hui stays; d'un 'mot' → un, mot."""
+    """L'imprimante → imprimante; jusqu'à → à; aujourd'hui stays; d'un 'mot' → un, mot."""
     at = start
     for index in range(start, end):
         if text[index] in "'’ʼ‘＇":
@@ -138,8 +127,8 @@ def _parts(run: str) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=16_384)
 def _cuts(word: str) -> tuple[tuple[int, int], ...]:
-    """CamelCase at its humps, letters from digits (KB 5034441, Office 365); hexadecimal numbers behind their 0x only."""
+    """CamelCase at its humps, letters from digits (KB 5034441); hexadecimal numbers behind their 0x only."""
     if _HEX.fullmatch(word):
         return ((2, len(word)),)
     cuts = [0, *(match.start() for match in _CAMEL.finditer(word)), len(word)]
-    return tuple(zip(cuts, cuts[1:], strict=False))
+    return tuple(pairwise(cuts))

@@ -63,7 +63,8 @@ class SearchEngine(Protocol):
 
     def update(self, documents: Iterable[Document], removed: Iterable[str] = ()) -> None:
         """Put documents in (each replaces the one of its key) and take the keys ``removed`` out, in one commit that
-        every process which has this index open sees at its next search. One writer at a time."""
+        every process which has this index open sees at its next search. One writer at a time.
+        """
         ...
 
     def search(

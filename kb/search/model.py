@@ -15,7 +15,7 @@ MAX_LIMIT = 100
 class Document:
     """One procedure or article as the library's index sees it. Plain text in every field; no markup.
 
-    ``id`` is unique within ``kind`` and never reused (a procedure in two languages is two documents, such as ``imp-001.fr``).
+    ``id`` is unique within ``kind`` and never reused. A procedure in two languages is two documents (``imp-001.fr``).
     ``environments`` and ``skills`` are codes; ``queries`` are past questions that this document answered.
     """
 
@@ -35,6 +35,11 @@ class Document:
     @property
     def key(self) -> str:
         return document_key(self.kind, self.id)
+
+    @property
+    def family(self) -> str:
+        """The key without the language: the same for all languages of one document."""
+        return document_key(self.kind, self.id.removesuffix(f".{self.locale}"))
 
 
 def document_key(kind: str, id_: str | int) -> str:
@@ -57,13 +62,15 @@ class Reason:
     """Why a document was ranked where it is: an English msgid with ``{named}`` fields, filled after translation."""
 
     message: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boost:
-    """Evidence beside the text. ``weight`` 0..1: the share of the best text score that is added (0.5 moves a good match to
-    the top, 1 puts a document there that does not match a single word)."""
+    """Evidence beside the text. ``weight`` 0..1: the share of the best text score that is added.
+
+    0.5 moves a good match to the top, 1 puts a document there that does not match a single word.
+    """
 
     reason: Reason | str
     weight: float = 0.5
@@ -121,11 +128,21 @@ class Facets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The best ``hits`` of ``total`` documents."""
+    """The best ``hits`` of ``total`` documents; ``notices`` tell the person what was left out and why."""
 
     hits: Sequence[Hit] = ()
     total: int = 0
     facets: Facets = field(default_factory=Facets)
+    notices: Sequence[Reason] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the one search box shows: groups of hits, the library's facets, notices."""
+
+    groups: Sequence[Group] = ()
+    facets: Facets = field(default_factory=Facets)
+    notices: Sequence[Reason] = ()
 
 
 class IndexPhase(StrEnum):

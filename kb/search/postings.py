@@ -1,7 +1,7 @@
 """Posting lists as numpy arrays: decoded once per segment, kept under a memory bound.
 
-A segment of the index never changes once written, so its arrays stay valid when others are added: an update does not empty
-the cache. Deletions and the corpus-wide statistics belong to the snapshot (``snapshot.py``), not to the segment.
+A segment of the index never changes once written, so its arrays stay valid when others are added: an update does not
+empty the cache. Deletions and the corpus-wide statistics belong to the snapshot (``snapshot.py``), not to the segment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from whoosh.matching import NullMatcher
+from whoosh.matching.mcore import NullMatcher
 from whoosh.reading import TermNotFound
 from whoosh.util.numeric import byte_to_length
 
@@ -43,7 +43,7 @@ class Postings:
         """The part of BM25 that does not depend on rarity: tf·(k₁+1) / (tf + k₁·(1 - b + b·length/average))."""
         if self._impact is None or self._impact_for != average:
             norm = K1 * (1 - B + B * lengths[self.ids] / average)
-            # Two assignments: a reader in another thread sees the old pair or computes its own, never a mixture it keeps.
+            # Threads may compute it twice, from the same numbers; the arrays themselves are never changed.
             self._impact, self._impact_for = (self.tf * (K1 + 1) / (self.tf + norm)).astype(np.float32), average
         return self._impact
 
@@ -126,12 +126,14 @@ class SegmentPostings:
         known = self._lengths.get(field)
         if known is None:
             with self._lock:
-                known = np.array([self._columns.doc_field_length(n, field) or 0 for n in range(self.documents)], np.float32)
+                known = np.array(
+                    [self._columns.doc_field_length(n, field) or 0 for n in range(self.documents)], np.float32
+                )
             self._lengths[field] = known
         return known
 
     def beginning_with(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
-        """At most ``limit`` terms with this prefix and their document counts, the most frequent first (of 20 × limit)."""
+        """The ``limit`` most frequent of the first 20 × limit terms with this prefix, with their document counts."""
         found: list[tuple[str, int]] = []
         with self._lock:
             for term in self._lexicon(field, prefix):

@@ -1,4 +1,4 @@
-"""From what a person typed to a bounded question. There is no query syntax to learn: words, "exact phrases", ``begin*``."""
+"""From what a person typed to a bounded question: words, "exact phrases", ``begin*``; no other syntax to learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kb.search.analysis import LOCALES, Token, fold, tokens
 from kb.search.model import MAX_QUERY_CHARACTERS, MAX_QUERY_TERMS, Reason
@@ -84,9 +85,7 @@ def ask(raw: str, *, typing: bool = False) -> Question:
     if len(words) > MAX_QUERY_TERMS:
         words = words[:MAX_QUERY_TERMS]
         notices.append(Reason(message=TOO_MANY, params={"limit": str(MAX_QUERY_TERMS)}))
-    return Question(
-        text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(words), notices=tuple(notices)
-    )
+    return Question(text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(words), notices=tuple(notices))
 
 
 def _words(text: str, *, typing: bool) -> list[Word]:
@@ -113,7 +112,7 @@ def _word(text: str, same: Sequence[Token], before: Sequence[Word], *, prefix: b
 
 
 def _inside(written: str, token: Token, before: Sequence[Word]) -> int:
-    """The index of the identifier that this part belongs to: the last whole one, as long as it holds the written text."""
+    """The index of the whole identifier that this part belongs to, or -1."""
     if token.whole:
         return -1
     for index in range(len(before) - 1, -1, -1):
@@ -127,7 +126,7 @@ def _inside(written: str, token: Token, before: Sequence[Word]) -> int:
 
 def _pairs(words: Sequence[Word]) -> tuple[tuple[Word, Word], ...]:
     kept = [word for word in words if not word.whole and not word.stop]
-    return tuple(zip(kept, kept[1:], strict=False))
+    return tuple(pairwise(kept))
 
 
 def _phrases(text: str) -> tuple[Phrase, ...]:
@@ -136,7 +135,7 @@ def _phrases(text: str) -> tuple[Phrase, ...]:
 
 
 def _phrase(quoted: str) -> Phrase:
-    found = {}
+    found: dict[tuple[str, ...], None] = {}
     for locale in LOCALES:
         every = list(tokens(quoted, locale))
         parts = tuple(token.term for token in every if not token.whole) or tuple(token.term for token in every)

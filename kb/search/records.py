@@ -1,9 +1,10 @@
 """Searching records (tickets, clients, machines, members): what their packages implement and what helps them.
 
-A record kind is searched in PostgreSQL by its own package's SQL, filtered there by what the member may read. Columns hold
-the lexemes of our own analysis, so that a ticket and a procedure are found by the same words:
+A record kind is searched in PostgreSQL by its own package's SQL, filtered there by what the member may read. Columns
+hold the lexemes of our own analysis, so that a ticket and a procedure are found by the same words:
 
-* write: ``UPDATE tickets SET words = %(words)s::tsvector`` with ``tsvector_text(title, body)``;
+* write: ``UPDATE tickets SET words = %(words)s::tsvector`` with ``tsvector_text(title, body)``; more is
+  appended by ``words || %(words)s::tsvector``;
 * read: ``WHERE words @@ %(tsquery)s::tsquery`` with ``RecordQuery.tsquery``, or ``name ILIKE %(like)s`` (pg_trgm),
   or ``phone_digits LIKE '%%' || %(digits)s || '%%'``.
 """
@@ -15,8 +16,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compagnon.auth.model import Member
-
+from kb.search.analysis import fold, tokens
 from kb.search.model import Hit
+from kb.search.question import Question, Word, ask
+
+RECORD_LOCALE = "fr"  # one analysis for all records, whatever their language: questions are read the same way
+MAX_POSITION = 16_383  # of a tsvector (PostgreSQL 18, §8.11.1)
+MAX_PLACES = 250  # positions of one lexeme; PostgreSQL keeps 255
+MAX_TEXT = 200_000  # characters analysed of one record; a tsvector holds 1 MB
+MINIMUM_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +66,68 @@ class RecordSource(Protocol):
     async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
         """The best hits that ``member`` may read, best first, at most ``limit``. Filter inside the SQL."""
         ...
+
+
+def record_query(raw: str) -> RecordQuery:
+    """The question of a person, as SQL needs it. Takes any text; never raises."""
+    return of_question(ask(raw))
+
+
+def of_question(question: Question) -> RecordQuery:
+    """A question that was read already, as SQL needs it."""
+    text = question.text
+    digits = "".join(c for c in text if c.isascii() and c.isdigit())
+    kept = [word for word in question.words if not word.stop and word.inside < 0]
+    return RecordQuery(
+        text=text,
+        lexemes=tuple(_readings(word) for word in kept),
+        tsquery=tsquery(kept),
+        digits=digits if len(digits) >= MINIMUM_DIGITS else "",
+        like=like_pattern(text),
+    )
+
+
+def _readings(word: Word) -> tuple[str, ...]:
+    return tuple(term.text for term in word.terms if not term.prefix)
+
+
+def tsquery(words: Sequence[Word]) -> str:
+    """Text for ``::tsquery``: every word in one of its readings, or begun like it where it is the last one."""
+    parts = []
+    for index, word in enumerate(words):
+        last = index == len(words) - 1
+        readings = [f"{quote_lexeme(text)}{':*' if last else ''}" for text in _readings(word)]
+        if last and not word.whole:
+            readings.append(f"{quote_lexeme(fold(word.text))}:*")
+        parts.append("(" + " | ".join(dict.fromkeys(readings)) + ")")
+    return " & ".join(parts)
+
+
+def quote_lexeme(text: str) -> str:
+    """A lexeme as tsvector and tsquery input takes it literally: quotes and backslashes doubled (PostgreSQL §8.11)."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def like_pattern(text: str) -> str:
+    """``%text%`` for (I)LIKE, whose own signs stand for themselves."""
+    escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+def tsvector_text(title: str, body: str = "") -> str:
+    """Text for ``::tsvector``: the lexemes of a record, those of its title with weight A. Bounded for any input."""
+    places: dict[str, list[str]] = {}
+    last = _place(places, title[:MAX_TEXT], 1, "A")
+    _place(places, body[:MAX_TEXT], last + 1, "")
+    return " ".join(f"{quote_lexeme(term)}:{','.join(found)}" for term, found in places.items())
+
+
+def _place(places: dict[str, list[str]], text: str, base: int, weight: str) -> int:
+    """Note where each term of ``text`` stands, from position ``base`` on. Returns the last position."""
+    position = base
+    for token in tokens(text.replace("\x00", ""), RECORD_LOCALE):
+        position = min(base + token.position, MAX_POSITION)
+        found = places.setdefault(token.term, [])
+        if len(found) < MAX_PLACES:
+            found.append(f"{position}{weight}")
+    return position

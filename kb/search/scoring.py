@@ -12,7 +12,7 @@ import numpy as np
 
 from kb.search.engine import SearchTimeout
 from kb.search.model import Filters
-from kb.search.postings import B, K1, NOTHING, Floats, Ids, Postings
+from kb.search.postings import K1, NOTHING, B, Floats, Ids, Postings
 from kb.search.question import Phrase, Question, Term, Word
 from kb.search.snapshot import Mask, Part, Snapshot
 from kb.search.whoosh_format import FIELD_WEIGHTS
@@ -142,8 +142,8 @@ def phrase_mask(part: Part, phrase: Phrase) -> Mask:
 
 def filter_mask(part: Part, filters: Filters) -> Mask:
     mask = np.ones(part.documents, bool)
-    wanted = {"kind": filters.kinds, "environments": filters.environments, "locale": filters.locales, "skills": filters.skills}
-    for name, values in wanted.items():
+    wanted = (filters.kinds, filters.environments, filters.locales, filters.skills)
+    for name, values in zip(("kind", "environments", "locale", "skills"), wanted, strict=True):
         if values:
             mask &= _any_of(part, name, values)
     return mask
@@ -187,8 +187,7 @@ def _places(part: Part, name: str, terms: Sequence[tuple[str, float]]) -> Ids:
 def _adjacent(ahead: Ids, behind: Ids) -> Ids:
     """The places of ``ahead`` that are followed at once by one of ``behind`` (both ascending)."""
     if len(ahead) > len(behind):
-        found = behind[_isin(behind - 1, ahead)] - 1
-        return found
+        return behind[_isin(behind - 1, ahead)] - 1
     return ahead[_isin(ahead + 1, behind)]
 
 
@@ -197,7 +196,7 @@ def _isin(wanted: Ids, sorted_places: Ids) -> Mask:
         return np.zeros(len(wanted), bool)
     at = np.searchsorted(sorted_places, wanted)
     at[at == len(sorted_places)] = 0
-    return sorted_places[at] == wanted
+    return np.asarray(sorted_places[at] == wanted, bool)
 
 
 def _contains(ids: Ids, document: int) -> bool:

@@ -47,14 +47,13 @@ class Snapshot:
         """In how many documents the field holds the term."""
         return sum(len(found.ids) for part in self.parts if (found := part.postings.term(name, term)))
 
-    def locate(self, key: str) -> tuple[int, int] | None:
+    def locate(self, key: str) -> Iterator[tuple[int, int]]:
         """Part and document number of the living document with this key."""
         for index, part in enumerate(self.parts):
             found = part.postings.term("key", key)
             for document in found.ids if found else ():
                 if part.alive is None or part.alive[document]:
-                    return index, int(document)
-        return None
+                    yield index, int(document)
 
 
 def take(segments: Sequence[Any], storage: Any, schema: Any, cache: Cache, known: Snapshot) -> Snapshot:  # noqa: ANN401
@@ -66,7 +65,8 @@ def take(segments: Sequence[Any], storage: Any, schema: Any, cache: Cache, known
         parts.append(Part(postings=postings, alive=_alive(segment)))
     cache.keep_segments({part.postings.name for part in parts})
     total = sum(part.documents for part in parts)
-    average = {name: max(sum(part.postings.field_length[name] for part in parts) / max(total, 1), 1.0) for name in FIELD_WEIGHTS}
+    lengths = {name: sum(part.postings.field_length[name] for part in parts) for name in FIELD_WEIGHTS}
+    average = {name: max(length / max(total, 1), 1.0) for name, length in lengths.items()}
     return Snapshot(parts=tuple(parts), count=sum(segment.doc_count() for segment in segments), average=average)
 
 
@@ -76,8 +76,3 @@ def _alive(segment: Any) -> Mask | None:  # noqa: ANN401
     alive = np.ones(segment.doc_count_all(), bool)
     alive[list(segment.deleted_docs())] = False
     return alive
-
-
-def living(snapshot: Snapshot) -> Iterator[tuple[Part, Mask]]:
-    for part in snapshot.parts:
-        yield part, part.alive if part.alive is not None else np.ones(part.documents, bool)

@@ -1,7 +1,7 @@
-"""Light stemming of folded French and English words: endings of number, gender and conjugation, and a few of derivation.
+"""Light stemming of folded French and English words: endings of number, gender, conjugation, a few of derivation.
 
-Light on purpose: what is conflated too far is never told apart again, and the ranking pays for it. The rules work on words
-without accents, because people type queries without them.
+Light on purpose: what is conflated too far is never told apart again, and the ranking pays for it. The rules work on
+words without accents, because people type queries without them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _strip(word: str, rules: tuple[tuple[str, str, int], ...]) -> str:
 
 
 def _undouble(word: str) -> str:
-    """``connecte`` and ``connexion`` aside, a doubled last consonant is only an accident of conjugation (appelle, appeler)."""
+    """A doubled last consonant is only an accident of conjugation (appelle, appeler)."""
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in _VOWELS:
         return word[:-1]
     return word

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kb.search.analysis import LOCALES
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
 from kb.search.model import MAX_LIMIT, Document, Facets, Filters
 from kb.search.postings import Cache, Floats
@@ -99,16 +100,19 @@ class WhooshEngine:
     def _refresh(self) -> None:
         for attempt in range(RETRIES):
             try:
-                return self._refresh_once()
+                self._refresh_once()
             except (IndexBroken, FileNotFoundError):
                 if attempt == RETRIES - 1:
                     raise IndexBroken("the index cannot be opened") from None
                 time.sleep(0.01)
+            else:
+                return
 
     def _refresh_once(self) -> None:
         seen = self._look()
         if seen == self._seen:
             return
+        check_private(self._root)
         stamp = self._read_current()
         index = LibraryIndex(self._root / stamp)
         manifest = index.manifest()
@@ -136,7 +140,8 @@ class WhooshEngine:
     def update(self, documents: Iterable[Document], removed: Iterable[str] = ()) -> None:
         """See SearchEngine."""
         latest = {document.key: document for document in documents}
-        LibraryIndex(self._root / self._read_current()).write(latest.values(), [key for key in removed if key not in latest])
+        gone = [key for key in removed if key not in latest]
+        LibraryIndex(self._root / self._read_current()).write(latest.values(), gone)
 
     def begin(self) -> None:
         """See SearchEngine."""
@@ -223,9 +228,11 @@ def _mask(snapshot: Snapshot, index: int, question: Question, filters: Filters) 
 def _add_boosts(snapshot: Snapshot, scores: list[Floats], masks: list[Mask], boosts: Mapping[str, float]) -> None:
     top = max((float(found.max()) for found in scores if len(found)), default=0.0) or 1.0
     for key, weight in boosts.items():
-        place = snapshot.locate(key)
-        if place and masks[place[0]][place[1]]:
-            scores[place[0]][place[1]] += weight * top
+        # A document in several languages has one key and an id per language (imp-001.fr).
+        for each in (key, *(f"{key}.{locale}" for locale in LOCALES)):
+            for part, document in snapshot.locate(each):
+                if masks[part][document]:
+                    scores[part][document] += weight * top
 
 
 def _facets(snapshot: Snapshot, scores: list[Floats]) -> Facets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,25 @@ VERSION = 1  # raise it with any change here: existing indexes are then rebuilt
 POSITION = np.dtype("<u4")
 Analysed = list[tuple[str, int]]
 
-# Each field is scored by itself and the scores are summed with these weights: the title and what people call the trouble
-# say more than the body. Measured on labelled queries (bench/search.py).
+# Each field is scored by itself and the scores are summed with these weights: the title and what people call the
+# trouble say more than the body. Measured on labelled queries (bench/search.py).
 FIELD_WEIGHTS = {"title": 1.5, "symptoms": 1.5, "identifiers": 1.2, "steps": 1.0, "body": 1.0, "queries": 1.2}
 FACETS = {"kind": "kind", "environment": "environments", "locale": "locale", "skill": "skills"}
 
 
-class PackedPositions(Format):  # type: ignore[misc]
+# Our fields are given analysed terms: Whoosh has nothing to analyse.
+_ANALYSED: Any = None
+
+
+class PackedPositions(Format):
     """Where a term stands in a document, as little-endian 32-bit numbers: numpy reads a whole posting list at once.
 
     The value given for indexing is a list of (term, position): our own analysis was already done.
     """
 
-    def word_values(self, value: Analysed, analyzer: object, **options: object) -> Iterator[tuple[str, int, float, bytes]]:
+    def word_values(
+        self, value: Analysed, analyzer: object, **options: object
+    ) -> Iterator[tuple[Any, int, float, bytes]]:
         places: dict[str, list[int]] = {}
         for term, position in value:
             places.setdefault(term, []).append(position)
@@ -51,24 +58,24 @@ class PackedPositions(Format):  # type: ignore[misc]
         return self.encode(sorted({position for value in values for position in self.decode_positions(value)}))
 
 
-class Terms(FieldType):  # type: ignore[misc]
+class Terms(FieldType):
     """A scored text field."""
 
     def __init__(self) -> None:
-        super().__init__(PackedPositions(), None, scorable=True)
+        super().__init__(PackedPositions(), _ANALYSED, scorable=True)
 
 
-class Codes(FieldType):  # type: ignore[misc]
+class Codes(FieldType):
     """Unscored values to filter and count by; given as a list of (value, 0)."""
 
     def __init__(self) -> None:
-        super().__init__(PackedPositions(), None)
+        super().__init__(PackedPositions(), _ANALYSED)
 
 
 def schema() -> Schema:
-    fields: dict[str, Any] = {name: Terms() for name in FIELD_WEIGHTS}
-    fields |= {name: Codes() for name in FACETS.values()}
-    return Schema(key=ID(unique=True), source=STORED(), **fields)
+    columns: dict[str, Any] = {name: Terms() for name in FIELD_WEIGHTS}
+    columns |= {name: Codes() for name in FACETS.values()}
+    return Schema(key=ID(unique=True), source=STORED(), **columns)
 
 
 def fields_of(document: Document) -> dict[str, Any]:
@@ -101,8 +108,7 @@ def _analysed(texts: Iterable[str], locale: str, *, titles: bool = False) -> Ana
     return found
 
 
-_SOURCE = ("kind", "id", "title", "url", "locale", "symptoms", "identifiers", "steps", "body", "queries", "environments",
-           "skills")  # fmt: skip
+_SOURCE = tuple(item.name for item in fields(Document))
 
 
 def _source(document: Document) -> tuple[Any, ...]:

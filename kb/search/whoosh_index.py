@@ -17,12 +17,16 @@ from typing import Any
 import whoosh
 from whoosh.filedb.filestore import FileStorage
 from whoosh.index import FileIndex
-from whoosh.writing import SegmentWriter
+from whoosh.reading import SegmentReader
 
 from kb.search import analysis, whoosh_format
 from kb.search.engine import IndexBroken
 from kb.search.model import Document
 
+# Whoosh is typed in parts only.
+_Index: Any = FileIndex
+_Storage: Any = FileStorage
+_Reader: Any = SegmentReader
 NAME = "library"
 MANIFEST = "manifest.json"
 LAYOUT = f"{whoosh_format.VERSION}.{analysis.VERSION}.{'.'.join(str(n) for n in whoosh.__version__[:2])}"
@@ -40,7 +44,7 @@ class LibraryIndex:
     def create(self) -> None:
         """Begin an empty index in a new folder."""
         self.folder.mkdir(parents=True, mode=0o700)
-        FileIndex.create(FileStorage(str(self.folder)), self.schema, NAME)
+        _Index.create(_Storage(str(self.folder)), self.schema, NAME)
         self._write_manifest(generation=0)
 
     def check(self) -> dict[str, Any]:
@@ -57,10 +61,10 @@ class LibraryIndex:
                 raise IndexBroken(f"{name} is missing or cut short")
         return manifest
 
-    def open(self) -> FileIndex:
+    def open(self) -> Any:  # noqa: ANN401
         """Raises IndexBroken for anything that Whoosh cannot read."""
         try:
-            return FileIndex(FileStorage(str(self.folder)), self.schema, NAME)
+            return _Index(_Storage(str(self.folder)), self.schema, NAME)
         except Exception as error:  # whatever unpickling damaged bytes may raise
             raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
 
@@ -117,13 +121,11 @@ def check_private(folder: Path) -> None:
         raise IndexBroken("the folder of the index is open to other accounts")
 
 
-def merge(writer: SegmentWriter, segments: list[Any]) -> list[Any]:
+def merge(writer: Any, segments: list[Any]) -> list[Any]:
     """Keep few segments: small ones are merged into a new one when there are eight of a size, half-empty ones always.
 
     Sizes are powers of eight, so that each document is rewritten about log₈(n) times in its life.
     """
-    from whoosh.reading import SegmentReader
-
     levels: dict[int, list[Any]] = {}
     for segment in segments:
         levels.setdefault(_level(segment), []).append(segment)
@@ -132,7 +134,7 @@ def merge(writer: SegmentWriter, segments: list[Any]) -> list[Any]:
         if len(peers) >= 8:
             merged.extend(segment for segment in peers if segment not in merged)
     for segment in merged:
-        reader = SegmentReader(writer.storage, writer.schema, segment)
+        reader = _Reader(writer.storage, writer.schema, segment)
         with contextlib.closing(reader):
             if segment.doc_count():
                 writer.add_reader(reader)

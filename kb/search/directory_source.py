@@ -1,0 +1,32 @@
+"""Clients in the search: the directory searches itself, this says how its hits look here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compagnon.auth.model import Member
+from compagnon.directory.model import ClientHit
+from compagnon.directory.service import Directory
+from compagnon.i18n import N_
+from kb.search.model import Hit
+from kb.search.records import RecordQuery
+
+
+class DirectorySource:
+    """Every member may read the directory: any member helps any client."""
+
+    kind = "client"
+    label = N_("Clients")
+    icon = "address-book"
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
+        """See RecordSource."""
+        found = await self._directory.search(query.text, limit)
+        return [_hit(client, rank) for rank, client in enumerate(found)]
+
+
+def _hit(client: ClientHit, rank: int) -> Hit:
+    return Hit(kind="client", id=str(client.id), title=client.name, url=f"/clients/{client.id}", score=1 / (1 + rank))

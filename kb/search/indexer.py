@@ -1,0 +1,144 @@
+"""Builds the library's index from the database and applies single changes to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from compagnon import events
+from compagnon.db import Database
+from kb.search import store
+from kb.search.engine import IndexBroken, SearchEngine
+from kb.search.library_source import LibrarySource
+from kb.search.model import Document, document_key
+
+log = logging.getLogger(__name__)
+TOPIC = "search:index"  # events "progress" and "ready"
+BATCH = 1_000  # documents of one commit while building
+Report = Callable[[int, int], None]
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """A library source that knows how many documents it has gives a true progress bar."""
+
+    async def count(self) -> int: ...
+
+
+class Indexer:
+    """Only the holder of the advisory lock (``store.try_lock``) may call its methods that write."""
+
+    def __init__(self, db: Database, engine: SearchEngine, sources: Mapping[str, LibrarySource]) -> None:
+        self._db = db
+        self._engine = engine
+        self._sources = sources
+
+    async def usable(self) -> bool:
+        """Whether the index on disk is whole and belongs to this database as it is now.
+
+        A crash between the index's commit and the database's leaves the index one generation ahead, and the changes in
+        the outbox: they are applied again. Anything else means that one of the two was restored from a backup.
+        """
+        try:
+            await asyncio.to_thread(self._engine.open)
+        except IndexBroken as error:
+            log.info("the search index is built anew: %s", error)
+            return False
+        async with self._db.connection() as conn:
+            state = await store.state(conn)
+        ahead = self._engine.generation - state.generation
+        return state.phase == "ready" and self._engine.stamp == state.stamp and ahead in {0, 1}
+
+    async def rebuild(self, report: Report | None = None) -> int:
+        """Build the whole index beside the present one, then swap. Returns the number of documents."""
+        total = await self._expected()
+        await self._say(store.begin, total)
+        await asyncio.to_thread(self._engine.begin)
+        try:
+            done = await self._fill(total, report)
+            await asyncio.to_thread(self._engine.finish)
+            await asyncio.to_thread(self._engine.open)
+        except BaseException:
+            await asyncio.to_thread(self._engine.abandon)
+            raise
+        async with self._db.transaction() as conn:
+            await store.ready(conn, self._engine.stamp, self._engine.generation, done)
+            await events.publish(conn, TOPIC, "ready")
+        return done
+
+    async def _fill(self, total: int, report: Report | None) -> int:
+        done = 0
+        async for batch in self._batches():
+            await asyncio.to_thread(self._engine.add, batch)
+            done += len(batch)
+            await self._say(store.advance, done)
+            if report:
+                report(done, max(total, done))
+        return done
+
+    async def apply_changes(self) -> int:
+        """Bring the changes that are due into the index. Returns how many were handled (0: nothing is due)."""
+        async with self._db.connection() as conn:
+            changes = await store.due(conn)
+        if not changes:
+            return 0
+        documents, removed, failed = await self._read(changes)
+        await asyncio.to_thread(self._engine.update, documents, removed)
+        await asyncio.to_thread(self._engine.count)  # looks at the new generation
+        async with self._db.transaction() as conn:
+            await store.done(conn, [change.id for change in changes if change.id not in failed])
+            await store.later(conn, sorted(failed))
+            await store.committed(conn, self._engine.stamp, self._engine.generation)
+        return len(changes)
+
+    async def _read(self, changes: Sequence[store.Change]) -> tuple[list[Document], list[str], set[int]]:
+        documents: list[Document] = []
+        removed: list[str] = []
+        failed: set[int] = set()
+        for change in {(change.kind, change.ref): change for change in changes}.values():
+            try:
+                document = await self._document(change)
+            except Exception:
+                self._note_failure(change, failed)
+                continue
+            if document:
+                documents.append(document)
+            else:
+                removed.append(document_key(change.kind, change.ref))
+        return documents, removed, failed
+
+    async def _document(self, change: store.Change) -> Document | None:
+        source = self._sources.get(change.kind)
+        return await source.document(change.ref) if source else None
+
+    def _note_failure(self, change: store.Change, failed: set[int]) -> None:
+        """One document that cannot be read must not hold up the others; it is tried again, later and later."""
+        if change.attempts + 1 < store.ATTEMPTS:
+            failed.add(change.id)
+            log.warning(
+                "%s %s cannot be read for the search index; tried again", change.kind, change.ref, exc_info=True
+            )
+        else:
+            log.exception("%s %s is given up for the search index", change.kind, change.ref)
+
+    async def _expected(self) -> int:
+        counts = [await source.count() for source in self._sources.values() if isinstance(source, Countable)]
+        return sum(counts)
+
+    async def _batches(self) -> AsyncIterator[list[Document]]:
+        batch: list[Document] = []
+        for source in self._sources.values():
+            async for document in source.documents():
+                batch.append(document)
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
+
+    async def _say(self, write: Callable[..., object], number: int) -> None:
+        async with self._db.transaction() as conn:
+            await write(conn, number)  # type: ignore[misc]
+            await events.publish(conn, TOPIC, "progress")
