@@ -9,6 +9,19 @@ from procedures.format.render import canonical, digest, render
 from procedures.format.rules.case import Known
 
 __all__ = [
-    "Draft", "Finding", "FormatError", "Known", "Procedure", "Severity", "Step",
-    "canonical", "digest", "lint", "manifest", "parse", "publishable", "read", "render",
-]  # fmt: skip
+    "Draft",
+    "Finding",
+    "FormatError",
+    "Known",
+    "Procedure",
+    "Severity",
+    "Step",
+    "canonical",
+    "digest",
+    "lint",
+    "manifest",
+    "parse",
+    "publishable",
+    "read",
+    "render",
+]

@@ -92,9 +92,12 @@ def _note(chunk: Chunk, match: re.Match[str], report: Report) -> Block:
     name = match["kind"].upper()
     if name not in NoteKind.__members__:
         report.error(
-            "note", chunk.at, N_("The note kind “{kind}” is not known."),
-            N_("Use NOTE, TIP, IMPORTANT, WARNING or CAUTION."), kind=name,
-        )  # fmt: skip
+            "note",
+            chunk.at,
+            N_("The note kind “{kind}” is not known."),
+            N_("Use NOTE, TIP, IMPORTANT, WARNING or CAUTION."),
+            kind=name,
+        )
         return Text(markdown=chunk.raw, at=chunk.at)
     inner = [match["rest"], *(_QUOTE.sub("", line, count=1) for line in chunk.lines[1:])]
     return Note(kind=NoteKind[name], markdown=trimmed(inner), at=chunk.at)
@@ -131,9 +134,13 @@ def _info(info: str, at: Position, report: Report) -> tuple[str, list[tuple[str,
     language, pairs = attributes(info.strip(_BLANK), at, report)
     if not _LANGUAGE.fullmatch(language):
         report.error(
-            "fence", at, N_("“{info}” is not understood after ```."),
-            N_("Write the language, then attributes in braces: {example}"), info=language, example=FENCE_EXAMPLE,
-        )  # fmt: skip
+            "fence",
+            at,
+            N_("“{info}” is not understood after ```."),
+            N_("Write the language, then attributes in braces: {example}"),
+            info=language,
+            example=FENCE_EXAMPLE,
+        )
     return language, pairs
 
 
@@ -146,9 +153,12 @@ def attributes(text: str, at: Position, report: Report) -> tuple[str, list[tuple
     pairs = [(pair[1], pair[2]) for pair in found if pair]
     if not pairs or len(pairs) != len(found) or len(dict(pairs)) != len(pairs):
         report.error(
-            "attributes", at, N_("The attributes “{text}” are not understood."),
-            N_("Write name=value, separated by spaces, each name once."), text=match["inside"],
-        )  # fmt: skip
+            "attributes",
+            at,
+            N_("The attributes “{text}” are not understood."),
+            N_("Write name=value, separated by spaces, each name once."),
+            text=match["inside"],
+        )
     return match["before"], pairs
 
 

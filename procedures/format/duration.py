@@ -46,7 +46,7 @@ class Duration:
         return (days * 24 + self.hours) * 60 + self.minutes + -(-self.seconds // 60)
 
     def after(self, day: date) -> date:
-        """``day`` plus this duration on the calendar (31 January + P1M = 28 or 29 February); hours and less are left out."""
+        """``day`` plus this duration on the calendar (31 January + P1M: the last of February), without hours."""
         months = day.month - 1 + self.months
         year, month = day.year + self.years + months // 12, months % 12 + 1
         moved = date(year, month, min(day.day, monthrange(year, month)[1]))

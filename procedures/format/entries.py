@@ -63,9 +63,12 @@ def _entries(chunks: Sequence[Chunk], allowed: Sequence[str], report: Report) ->
             groups[-1].append(chunk)
         else:
             report.error(
-                "section", chunk.at, N_("This text stands before the first step."),
-                N_("Move it to the context, or start with a heading such as {example}."), example=HEADING_EXAMPLE,
-            )  # fmt: skip
+                "section",
+                chunk.at,
+                N_("This text stands before the first step."),
+                N_("Move it to the context, or start with a heading such as {example}."),
+                example=HEADING_EXAMPLE,
+            )
     found = [_entry(group, allowed, number, report) for number, group in enumerate(groups, 1)]
     report.step = None
     return found
@@ -96,9 +99,12 @@ def _name(text: str, at: Position, number: int, report: Report) -> tuple[str, st
         )
     if not title or len(title) > MAX_TITLE:
         report.error(
-            "step-heading", at, N_("This heading's title is empty or longer than 200 characters."),
-            N_("Write for instance {example}."), example=HEADING_EXAMPLE,
-        )  # fmt: skip
+            "step-heading",
+            at,
+            N_("This heading's title is empty or longer than 200 characters."),
+            N_("Write for instance {example}."),
+            example=HEADING_EXAMPLE,
+        )
     return name[:MAX_ID], title[:MAX_TITLE]
 
 
@@ -109,9 +115,13 @@ def _importance(pairs: list[tuple[str, str]], at: Position, report: Report) -> I
             found = Importance(value)
             continue
         report.error(
-            "attributes", at, N_("“{name}={value}” is not known on a heading."),
-            N_("Only importance=required and importance=optional are."), name=name, value=value,
-        )  # fmt: skip
+            "attributes",
+            at,
+            N_("“{name}={value}” is not known on a heading."),
+            N_("Only importance=required and importance=optional are."),
+            name=name,
+            value=value,
+        )
     return found
 
 
@@ -124,9 +134,11 @@ def _body(chunks: Sequence[Chunk], allowed: Sequence[str], report: Report) -> tu
             continue
         if index < len(chunks) - 1:
             report.error(
-                "field", chunk.at, N_("The list of fields is not the last thing here."),
+                "field",
+                chunk.at,
+                N_("The list of fields is not the last thing here."),
                 N_("Move the fields to the end, in one list."),
-            )  # fmt: skip
+            )
         found += fields.read(chunk, allowed, report)
     return tuple(body), found
 

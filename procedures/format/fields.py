@@ -89,9 +89,13 @@ def read(chunk: Chunk, allowed: Sequence[str], report: Report) -> list[Field]:
 def _is_welcome(field: Field, allowed: Sequence[str], found: dict[str, Field], report: Report) -> bool:
     if field.name not in allowed:
         report.error(
-            "field", field.at, N_("The field “{name}” is not known here."), N_("Known here: {known}."),
-            name=field.name, known=", ".join(allowed),
-        )  # fmt: skip
+            "field",
+            field.at,
+            N_("The field “{name}” is not known here."),
+            N_("Known here: {known}."),
+            name=field.name,
+            known=", ".join(allowed),
+        )
         return False
     if field.name in found and field.name != "check":
         report.error("field", field.at, N_("The field “{name}” is written twice."), N_("Keep one."), name=field.name)
@@ -107,9 +111,11 @@ def _field(tokens: Sequence[Token], chunk: Chunk, base: int, report: Report) -> 
     line = chunk.line + start - base
     if not match:
         report.error(
-            "field", Position(line), N_("This line is not a field."),
+            "field",
+            Position(line),
+            N_("This line is not a field."),
             N_("The list that ends a step holds “- name: value” only. Write ordinary lists with “*” or numbers."),
-        )  # fmt: skip
+        )
         return None
     column = lines[0].index(match[0][:2]) if match[0][:2] in lines[0] else 0
     column = lines[0].index(match[0], column)
@@ -123,9 +129,12 @@ def text(field: Field, report: Report) -> str | None:
     """One paragraph on one line, never empty, at most ``MAX_TEXT`` characters."""
     if len(field.tokens) != 4:
         report.error(
-            "field", field.at, N_("“{name}” must be one paragraph."), N_("Put lists and code in the body of the step."),
+            "field",
+            field.at,
+            N_("“{name}” must be one paragraph."),
+            N_("Put lists and code in the body of the step."),
             name=field.name,
-        )  # fmt: skip
+        )
     if not field.text:
         report.error(
             "field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name
@@ -158,9 +167,12 @@ def evidence(field: Field, report: Report) -> Evidence:
         return Evidence(field.text)
     except ValueError:
         report.error(
-            "field", field.at, N_("“{value}” is not a kind of evidence."), N_("Use none, note, output or picture."),
+            "field",
+            field.at,
+            N_("“{value}” is not a kind of evidence."),
+            N_("Use none, note, output or picture."),
             value=field.text,
-        )  # fmt: skip
+        )
         return Evidence.NONE
 
 
@@ -236,8 +248,13 @@ def rollback(field: Field, report: Report) -> Rollback | None:
         if token.type == "fence" and token.level == 2
     )
     if len(commands) != len(rest):
-        report.error("field", field.at, N_("“{name}” holds something else than text and code."),
-                     N_("Write one sentence, then code blocks indented by two spaces."), name=field.name)  # fmt: skip
+        report.error(
+            "field",
+            field.at,
+            N_("“{name}” holds something else than text and code."),
+            N_("Write one sentence, then code blocks indented by two spaces."),
+            name=field.name,
+        )
     if not field.text and not commands:
         report.error(
             "field", field.at, N_("“{name}” is empty."), N_("Write a sentence, or remove the line."), name=field.name

@@ -18,8 +18,18 @@ from procedures.format.yamls import Node
 MAX_FRONT = 32_000
 LOCALES = ("fr", "en")
 KEYS = (
-    "id", "type", "title", "locale", "applies_to", "esttime", "perskill", "reqconds", "parameters", "risk", "review_every",
-)  # fmt: skip
+    "id",
+    "type",
+    "title",
+    "locale",
+    "applies_to",
+    "esttime",
+    "perskill",
+    "reqconds",
+    "parameters",
+    "risk",
+    "review_every",
+)
 PARAMETER_KEYS = ("type", "required", "default", "label", "choices", "minimum", "maximum")
 EXAMPLE = "title: Installer une imprimante"
 _FENCE = re.compile(r"---[ \t]*")
@@ -28,7 +38,7 @@ _LARGEST = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """``values`` are the keyword arguments of ``Procedure``; ``body`` is the index of the first line after the metadata."""
+    """``values`` are the arguments of ``Procedure``; ``body`` is the index of the first line after the metadata."""
 
     values: dict[str, Any]
     positions: dict[str, Position]
@@ -39,9 +49,11 @@ def read(lines: list[str], report: Report) -> Front:
     end = next((n for n, line in enumerate(lines) if n and _FENCE.fullmatch(line)), None)
     if not _FENCE.fullmatch(lines[0]) or end is None:
         report.error(
-            "front-matter", Position(1), N_("The metadata is missing or never ends."),
+            "front-matter",
+            Position(1),
+            N_("The metadata is missing or never ends."),
             N_("Start the file with a line “---”, the metadata, and another line “---”."),
-        )  # fmt: skip
+        )
         return Front(_values(Reader(Node({}, Position(1)), "metadata", report)), {}, 0)
     node = _node("\n".join(lines[1:end]), report)
     reader = Reader(node, "metadata", report)
@@ -59,8 +71,13 @@ def _node(text: str, report: Report) -> Node:
     if node is None:
         return empty
     if not isinstance(node.value, dict):
-        report.error("metadata", Position(2), N_("The metadata must be “key: value” lines."),
-                     N_("Write for instance {example}."), example=EXAMPLE)  # fmt: skip
+        report.error(
+            "metadata",
+            Position(2),
+            N_("The metadata must be “key: value” lines."),
+            N_("Write for instance {example}."),
+            example=EXAMPLE,
+        )
         return empty
     return node
 
@@ -110,8 +127,12 @@ def _parameters(reader: Reader) -> tuple[Parameter, ...]:
     if node is None:
         return ()
     if not isinstance(node.value, dict) or len(node.value) > MAX_PARAMETERS:
-        reader.refuse(node, N_("The parameters must be a mapping of at most {maximum} names."),
-                      N_("Write one “name: …” per parameter."), maximum=str(MAX_PARAMETERS))  # fmt: skip
+        reader.refuse(
+            node,
+            N_("The parameters must be a mapping of at most {maximum} names."),
+            N_("Write one “name: …” per parameter."),
+            maximum=str(MAX_PARAMETERS),
+        )
         return ()
     found = [_parameter(str(name), child, reader) for name, child in node.items.items()]
     return tuple(parameter for parameter in found if parameter)
@@ -124,8 +145,13 @@ def _parameter(name: str, node: Node, outer: Reader) -> Parameter | None:
         )
         return None
     if not isinstance(node.value, dict):
-        outer.refuse(node, N_("The parameter “{name}” must be a mapping."), N_("Write for instance {example}."),
-                     name=name, example="{type: ipv4, required: true}")  # fmt: skip
+        outer.refuse(
+            node,
+            N_("The parameter “{name}” must be a mapping."),
+            N_("Write for instance {example}."),
+            name=name,
+            example="{type: ipv4, required: true}",
+        )
         return None
     reader = outer.inside(node)
     reader.only(PARAMETER_KEYS)

@@ -81,7 +81,7 @@ RULES: Mapping[str, str] = {
 def lint(source: str | Procedure, *, known: Known | None = None) -> tuple[Finding, ...]:
     """Everything to mend, in the order of the text: what cannot be read (``Severity.ERROR``), then what the rules say.
 
-    ``known`` names what exists outside the text; without it references are not resolved. Never raises, whatever the text.
+    ``known`` names what exists outside the text; without it references are not resolved. Never raises.
     """
     problems: tuple[Finding, ...] = ()
     if isinstance(source, str):

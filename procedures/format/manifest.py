@@ -13,10 +13,9 @@ DEFAULT_TIMEOUT = 60
 
 
 def manifest(procedure: Procedure, version: int) -> Manifest:
-    """The manifest of one version. ``procedure`` passed lint: else CheckError or ValueError may come from the protocol.
+    """The manifest of one version. CheckError or ValueError when ``procedure`` did not pass lint.
 
-    Code in a language that is not a shell is for reading only and stays out. A procedure that does not say its risk counts
-    as medium.
+    Code in a language that is not a shell is for reading only and stays out. A risk that is not said counts as medium.
     """
     return Manifest(
         procedure=procedure.id,

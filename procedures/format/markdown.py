@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 
 from procedures.format.blocks import BLOCK_RULES_OFF
 from procedures.format.links import is_link
 
 
-def make() -> MarkdownIt:
-    markdown = MarkdownIt("js-default", {"html": False, "linkify": False}).disable(list(BLOCK_RULES_OFF))
-    markdown.validateLink = is_link  # type: ignore[method-assign]  # the library's documented way
-    return markdown
+class _Markdown(MarkdownIt):
+    def validateLink(self, url: str) -> bool:
+        return is_link(url)
+
+
+def make(renderer: type[RendererHTML] = RendererHTML) -> MarkdownIt:
+    markdown = _Markdown("js-default", {"html": False, "linkify": False}, renderer_cls=renderer)
+    return markdown.disable(list(BLOCK_RULES_OFF))

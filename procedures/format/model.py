@@ -1,6 +1,7 @@
 """What a procedure is, once read: frozen values, no text handling.
 
-Names follow DITA's strict task and machinery task (``cmd``, ``info``, ``stepresult``, ``reqconds``, ``perskill``, ``esttime``).
+Names follow DITA's strict task and machinery task (``cmd``, ``info``, ``stepresult``, ``reqconds``, ``perskill``,
+``esttime``).
 Positions are 1-based and never take part in equality: two texts that say the same are the same procedure.
 """
 
@@ -75,8 +76,9 @@ class Position:
 START = Position(1, 1)
 
 
-def _here() -> Any:
-    return field(default=START, compare=False, repr=False)
+def _here() -> Position:
+    made: Position = field(default=START, compare=False, repr=False)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ Block = Text | Note | Code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
-    """A declarative check as written, ``{resource: {key: {attribute: value}}}``; ``protocol.checks`` says if it is valid."""
+    """A check as written, ``{resource: {key: {attribute: value}}}``; ``protocol.checks`` says if it is valid."""
 
     spec: Mapping[str, Json]
     at: Position = _here()
@@ -119,7 +121,7 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Where a failure leads: first another procedure, then a skill to escalate to. Both may be None: it leads nowhere."""
+    """Where a failure leads: another procedure, then a skill to escalate to. Both may be None: nowhere."""
 
     procedure: str | None = None
     escalate: str | None = None
@@ -288,6 +290,11 @@ class Procedure:
     headings: tuple[Heading, ...] = field(default=(), compare=False, repr=False)
     fields: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def owners(self) -> tuple[Step | Conformity, ...]:
+        """Everything with a heading of its own."""
+        return (*self.conformity, *self.steps)
+
     def step(self, step_id: str) -> Step | None:
         return next((step for step in self.steps if step.id == step_id), None)
 
@@ -297,7 +304,7 @@ class Procedure:
 
 
 def ending(procedure: Procedure, step: Step) -> Ending:
-    """Where a failure of ``step`` leads once its ``goto`` is used up: its ``then``, else the procedure's first skill."""
+    """Where a failure of ``step`` leads once ``goto`` is used up: its ``then``, else the procedure's first skill."""
     if step.on_fail and step.on_fail.then:
         return step.on_fail.then
     return Ending(escalate=procedure.perskill[0] if procedure.perskill else None)

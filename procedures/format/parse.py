@@ -1,6 +1,6 @@
 """Text → ``Procedure``.
 
-``read`` takes any text and gives what it understood with every problem; ``parse`` is for those who need a whole procedure.
+``read`` takes any text and gives what it understood with every problem; ``parse`` gives a whole procedure or raises.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ SECTION_NAMES = {
 }
 _ROLES = {name.casefold(): role for names in SECTION_NAMES.values() for role, name in names.items()}
 
-# Control characters, line separators that are not "\n", byte-order marks, and marks that make text read otherwise than it
-# runs (Unicode TR 36, "Trojan Source": CVE-2021-42574).
+# Control characters, line separators that are not "\n", byte-order marks, and marks that make text read otherwise than
+# it runs (Unicode TR 36, "Trojan Source": CVE-2021-42574).
 _REFUSED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
@@ -108,9 +108,12 @@ def _refuse_character(text: str, match: re.Match[str], report: Report) -> None:
     line = text.count("\n", 0, match.start()) + 1
     column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
     report.error(
-        "characters", Position(line, column), N_("The character U+{code} is invisible or misleading."),
-        N_("Delete it, or write what you mean with ordinary characters."), code=f"{ord(match[0]):04X}",
-    )  # fmt: skip
+        "characters",
+        Position(line, column),
+        N_("The character U+{code} is invisible or misleading."),
+        N_("Delete it, or write what you mean with ordinary characters."),
+        code=f"{ord(match[0]):04X}",
+    )
 
 
 def _cut(lines: Sequence[str], first_line: int, report: Report) -> tuple[list[Chunk], list[_Section]]:
@@ -186,8 +189,10 @@ def _desktop(section: _Section, report: Report) -> Desktop | None:
     code = found[0] if len(found) == 1 else None
     if code is None or isinstance(code, Text) or getattr(code, "language", "") != "yaml":
         report.error(
-            "desktop", section.at, N_("The desktop section must hold one yaml block and nothing else."),
+            "desktop",
+            section.at,
+            N_("The desktop section must hold one yaml block and nothing else."),
             N_("Put the manifest between ```yaml and ```."),
-        )  # fmt: skip
+        )
         return None
     return desktop.read(code.script, code.at.line + 1, code.at, report) if hasattr(code, "script") else None

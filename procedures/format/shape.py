@@ -38,8 +38,13 @@ class Reader:
         """Report every key that is not known."""
         for key, child in self._node.items.items():
             if key not in known:
-                self.refuse(child, N_("The key “{key}” is not known here."), N_("Known here: {known}."),
-                            key=str(key), known=", ".join(known))  # fmt: skip
+                self.refuse(
+                    child,
+                    N_("The key “{key}” is not known here."),
+                    N_("Known here: {known}."),
+                    key=str(key),
+                    known=", ".join(known),
+                )
 
     def require(self, *keys: str) -> None:
         for key in keys:
@@ -59,9 +64,13 @@ class Reader:
             return str(value)
         text = value.strip(" ") if isinstance(value, str) else ""
         if not text or len(text) > maximum or "\n" in text or "\t" in text:
-            self.refuse(node, N_("“{key}” must be one line of text, at most {maximum} characters."),
-                        N_("Shorten it, and quote it if it holds braces or brackets."),
-                        key=key, maximum=str(maximum))  # fmt: skip
+            self.refuse(
+                node,
+                N_("“{key}” must be one line of text, at most {maximum} characters."),
+                N_("Shorten it, and quote it if it holds braces or brackets."),
+                key=key,
+                maximum=str(maximum),
+            )
             return None
         return text
 
@@ -93,16 +102,28 @@ class Reader:
         try:
             return enumeration(node.value)
         except ValueError:
-            self.refuse(node, N_("“{value}” is not allowed for “{key}”."), N_("Choose one of: {known}."),
-                        key=key, value=str(node.value), known=", ".join(enumeration))  # fmt: skip
+            self.refuse(
+                node,
+                N_("“{value}” is not allowed for “{key}”."),
+                N_("Choose one of: {known}."),
+                key=key,
+                value=str(node.value),
+                known=", ".join(enumeration),
+            )
             return None
 
     def one_of(self, key: str, words: Sequence[str]) -> str | None:
         node = self.node(key)
         if node is None or node.value in words:
             return str(node.value) if node else None
-        self.refuse(node, N_("“{value}” is not allowed for “{key}”."), N_("Choose one of: {known}."),
-                    key=key, value=str(node.value), known=", ".join(words))  # fmt: skip
+        self.refuse(
+            node,
+            N_("“{value}” is not allowed for “{key}”."),
+            N_("Choose one of: {known}."),
+            key=key,
+            value=str(node.value),
+            known=", ".join(words),
+        )
         return None
 
     def integer(self, key: str, low: int, high: int) -> int | None:
@@ -112,8 +133,14 @@ class Reader:
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        self.refuse(node, N_("“{key}” must be a whole number from {low} to {high}."), N_("Correct the number."),
-                    key=key, low=str(low), high=str(high))  # fmt: skip
+        self.refuse(
+            node,
+            N_("“{key}” must be a whole number from {low} to {high}."),
+            N_("Correct the number."),
+            key=key,
+            low=str(low),
+            high=str(high),
+        )
         return None
 
     def boolean(self, key: str) -> bool | None:

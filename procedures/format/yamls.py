@@ -1,7 +1,8 @@
 """YAML as the format allows it: a small, dull subset, built from libyaml's events so that every value has a place.
 
-No anchors, aliases or tags (so no bombs), no duplicate keys, at most ``MAX_DEPTH`` levels. Plain ``true``/``false``/``null`` and plain
-numbers are typed as in the YAML 1.2 core schema; ``no``, ``on`` and ``12:30`` stay words. Keys are always text.
+No anchors, aliases or tags (so no bombs), no duplicate keys, at most ``MAX_DEPTH`` levels. Plain ``true``,
+``false``, ``null`` and numbers are typed as in the YAML 1.2 core schema; ``no``, ``on`` and ``12:30`` stay words. Keys
+are always text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -22,6 +23,14 @@ MAX_DEPTH = 12
 MAX_KEY = 256
 MAX_VALUES = 5000
 
+
+class _Mark(Protocol):
+    """What libyaml's and PyYAML's own marks share; both count from 0."""
+
+    line: int
+    column: int
+
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,11})\.[0-9]{1,12}")
@@ -31,7 +40,7 @@ _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None,
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and where it is written. ``items`` holds the children of a mapping (by key) or of a sequence (by index)."""
+    """A value and where it is written. ``items`` holds a mapping's children by key, a sequence's by index."""
 
     value: Json
     at: Position
@@ -80,7 +89,7 @@ class _Builder:
             raise YamlError(self._at(after), N_("Only one YAML document is allowed here."))
         return node
 
-    def _value(self, event: Any, depth: int) -> Node:
+    def _value(self, event: yaml.NodeEvent, depth: int) -> Node:
         self._guard(event, depth)
         if isinstance(event, yaml.ScalarEvent):
             return Node(_scalar(event), self._at(event))
@@ -88,16 +97,16 @@ class _Builder:
             return self._mapping(event, depth)
         return self._sequence(event, depth)
 
-    def _guard(self, event: Any, depth: int) -> None:
+    def _guard(self, event: yaml.NodeEvent, depth: int) -> None:
         self._left -= 1
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise YamlError(self._at(event), N_("YAML anchors and aliases are not allowed."))
-        if event.tag is not None and event.tag != "!":
+        if getattr(event, "tag", None) not in (None, "!"):
             raise YamlError(self._at(event), N_("YAML tags are not allowed."))
         if depth > MAX_DEPTH or self._left < 0:
             raise YamlError(self._at(event), N_("This YAML is nested too deeply or too long."))
 
-    def _mapping(self, start: Any, depth: int) -> Node:
+    def _mapping(self, start: yaml.Event, depth: int) -> Node:
         items: dict[str | int, Node] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event)
@@ -107,27 +116,28 @@ class _Builder:
             items[key] = child
         return Node({key: child.value for key, child in items.items()}, self._at(start), items)
 
-    def _key(self, event: Any) -> str:
-        if not isinstance(event, yaml.ScalarEvent):
-            self._guard(event, 0)
-            raise YamlError(self._at(event), N_("A key must be a word. Quote what holds braces or brackets."))
+    def _key(self, event: yaml.NodeEvent) -> str:
         self._guard(event, 0)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise YamlError(self._at(event), N_("A key must be a word. Quote what holds braces or brackets."))
         if len(event.value) > MAX_KEY:
             raise YamlError(self._at(event), N_("This key is too long."))
         return str(event.value)
 
-    def _sequence(self, start: Any, depth: int) -> Node:
+    def _sequence(self, start: yaml.Event, depth: int) -> Node:
         items: dict[str | int, Node] = {}
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items[len(items)] = self._value(event, depth + 1)
         return Node([child.value for child in items.values()], self._at(start), items)
 
-    def _at(self, event: Any) -> Position:
-        return Position(event.start_mark.line + self._first_line, event.start_mark.column + 1)
+    def _at(self, event: yaml.Event) -> Position:
+        return self._place(event.start_mark)
+
+    def _place(self, mark: _Mark | None) -> Position:
+        return Position(mark.line + self._first_line, mark.column + 1) if mark else Position(self._first_line)
 
     def _refused(self, error: yaml.MarkedYAMLError) -> YamlError:
-        mark = error.problem_mark or error.context_mark
-        at = Position(mark.line + self._first_line, mark.column + 1) if mark else Position(self._first_line)
+        at = self._place(error.problem_mark or error.context_mark)
         reason = error.problem or ""
         return YamlError(
             at,
@@ -136,7 +146,7 @@ class _Builder:
         )
 
 
-def _scalar(event: Any) -> Json:
+def _scalar(event: yaml.ScalarEvent) -> Json:
     text = str(event.value)
     if event.style in ("'", '"', "|", ">"):
         return text

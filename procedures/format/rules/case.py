@@ -48,7 +48,7 @@ def _finding(
 def bodies(procedure: Procedure) -> Iterator[tuple[str | None, Block]]:
     """Every block of the document with the id of its step or conformity item."""
     yield from ((None, block) for block in procedure.context)
-    for owner in (*procedure.conformity, *procedure.steps):
+    for owner in procedure.owners:
         yield from ((owner.id, block) for block in owner.body)
     yield from ((None, block) for block in (*procedure.result.body, *procedure.after))
     yield from ((None, block) for section in procedure.others for block in section.body)

@@ -12,7 +12,8 @@ SHELLS = ("sh", "powershell", "cmd")
 MAX_TIMEOUT = 3600
 MAX_SCRIPT = 16 * 1024
 
-_ROOT = r"(?:/(?:\*|\.)?|~/?\*?|\$HOME/?\*?|/(?:etc|usr|var|home|boot|root|srv|opt|lib|bin|sbin|mnt|media)/?\*?|\*|\.\.?/?\*?)"
+_TREES = r"/(?:etc|usr|var|home|boot|root|srv|opt|lib|bin|sbin|mnt|media)/?\*?"
+_ROOT = rf"(?:/(?:\*|\.)?|~/?\*?|\$HOME/?\*?|{_TREES}|\*|\.\.?/?\*?)"
 _END = r"(?=[\s;&|)]|$)"
 _DANGERS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
@@ -34,7 +35,8 @@ _DANGERS = tuple(
         r"\b(?:iwr|irm|invoke-webrequest|invoke-restmethod|downloadstring)\b[^\n]*\|\s*(?:iex|invoke-expression)\b",
         r"\b(?:iex|invoke-expression)\b[^\n]*\b(?:iwr|irm|invoke-webrequest|invoke-restmethod|downloadstring)\b",
         r"\b(?:format-volume|clear-disk|remove-partition|initialize-disk)\b|\bdiskpart\b|\bcipher\s+/w|\bformat\s+[a-z]:",
-        r"\b(?:remove-item|ri|rm|del|erase|rmdir|rd)\b[^\n;|]*[\"'\s][a-z]:\\?(?:windows|users|program files)?\\?\*?[\"']?(?=\s|$|;)",
+        r"\b(?:remove-item|ri|rm|del|erase|rmdir|rd)\b[^\n;|]*[\"'\s]"
+        r"[a-z]:\\?(?:windows|users|program files)?\\?\*?[\"']?(?=\s|$|;)",
         r"\breg(?:\.exe)?\s+delete\s+\"?HK(?:LM|CU|CR|U|EY_\w+)\\?[\w ]*\"?\s",
         r"\bvssadmin\s+delete\b|\bbcdedit\b",
     )
@@ -59,15 +61,31 @@ def _fence(owner: str | None, code: Code) -> Findings:
             "timeout", code.at, N_("The timeout must be from 1 to 3600 seconds."), N_("Correct timeout=…."), step=owner
         )
     for name, _ in code.unknown:
-        yield warn("fence-attribute", code.at, N_("The attribute “{name}” is not known on a code block."),
-                   N_("Only run_on and timeout are."), step=owner, name=name)  # fmt: skip
+        yield warn(
+            "fence-attribute",
+            code.at,
+            N_("The attribute “{name}” is not known on a code block."),
+            N_("Only run_on and timeout are."),
+            step=owner,
+            name=name,
+        )
     if code.run_on is RunOn.AGENT and code.language not in SHELLS:
-        yield warn("fence-language", code.at, N_("The agent cannot run “{language}”."),
-                   N_("Use sh, powershell or cmd, or let the technician run it."), step=owner,
-                   language=code.language)  # fmt: skip
+        yield warn(
+            "fence-language",
+            code.at,
+            N_("The agent cannot run “{language}”."),
+            N_("Use sh, powershell or cmd, or let the technician run it."),
+            step=owner,
+            language=code.language,
+        )
     if code.language in SHELLS and (not code.script.strip() or len(code.script) > MAX_SCRIPT):
-        yield warn("fence-size", code.at, N_("This code block is empty or longer than 16,384 characters."),
-                   N_("Write the command, or split it."), step=owner)  # fmt: skip
+        yield warn(
+            "fence-size",
+            code.at,
+            N_("This code block is empty or longer than 16,384 characters."),
+            N_("Write the command, or split it."),
+            step=owner,
+        )
 
 
 def _one_command(step: Step) -> Findings:
@@ -76,8 +94,13 @@ def _one_command(step: Step) -> Findings:
         if code.run_on is not RunOn.AGENT:
             continue
         if code.language in seen:
-            yield warn("one-action", code.at, N_("The agent would run two code blocks in one step."),
-                       N_("Make one step of each, or one block of both."), step=step.id)  # fmt: skip
+            yield warn(
+                "one-action",
+                code.at,
+                N_("The agent would run two code blocks in one step."),
+                N_("Make one step of each, or one block of both."),
+                step=step.id,
+            )
         seen.add(code.language)
 
 
@@ -85,8 +108,13 @@ def _out_of_place(case: Case) -> Findings:
     inside = {id(block) for step in case.procedure.steps for block in step.body}
     for owner, block in bodies(case.procedure):
         if isinstance(block, Code) and block.run_on is RunOn.AGENT and id(block) not in inside:
-            yield warn("fence-attribute", block.at, N_("Only a step can ask the agent to run something."),
-                       N_("Move this code block into a step."), step=owner)  # fmt: skip
+            yield warn(
+                "fence-attribute",
+                block.at,
+                N_("Only a step can ask the agent to run something."),
+                N_("Move this code block into a step."),
+                step=owner,
+            )
 
 
 def dangers(case: Case) -> Findings:
@@ -99,11 +127,23 @@ def dangers(case: Case) -> Findings:
 
 def _danger(case: Case, step: Step, code: Code, found: str) -> Findings:
     if case.procedure.risk is Risk.HIGH:
-        yield advise("dangerous", code.at, N_("“{command}” can destroy data or hand the machine over."),
-                     N_("Make sure that a safer command does not do."), step=step.id, command=found)  # fmt: skip
+        yield advise(
+            "dangerous",
+            code.at,
+            N_("“{command}” can destroy data or hand the machine over."),
+            N_("Make sure that a safer command does not do."),
+            step=step.id,
+            command=found,
+        )
         return
-    yield warn("dangerous", code.at, N_("“{command}” can destroy data or hand the machine over, and the risk is not “high”."),
-               N_("Use a safer command, or declare “risk: high”."), step=step.id, command=found)  # fmt: skip
+    yield warn(
+        "dangerous",
+        code.at,
+        N_("“{command}” can destroy data or hand the machine over, and the risk is not “high”."),
+        N_("Use a safer command, or declare “risk: high”."),
+        step=step.id,
+        command=found,
+    )
 
 
 def danger(script: str) -> str | None:

@@ -23,9 +23,26 @@ FR_SECOND = re.compile(
 )
 
 # English does not: a list. Words that are also nouns count as verbs only where a verb stands.
-EN_VERBS = frozenset(
-    ["accept", "access", "acknowledge", "activate", "add", "adjust", "agree", "align", "allow", "answer", "append", "apply", "approve", "ask", "assign", "attach", "authorise", "authorize", "back", "block", "boot", "browse", "bring", "build", "burn", "call", "cancel", "capture", "change", "charge", "check", "choose", "clean", "clear", "click", "clone", "close", "collect", "compare", "complete", "compress", "configure", "confirm", "connect", "contact", "continue", "convert", "copy", "correct", "count", "create", "cut", "deactivate", "decide", "declare", "decompress", "define", "delete", "deploy", "describe", "detach", "determine", "dial", "disable", "disconnect", "dismiss", "display", "do", "double-click", "download", "drag", "draw", "drop", "duplicate", "edit", "eject", "empty", "enable", "encrypt", "ensure", "enter", "erase", "escalate", "examine", "exclude", "execute", "exit", "expand", "export", "extend", "extract", "file", "fill", "filter", "find", "finish", "fit", "fix", "flush", "follow", "force", "format", "free", "generate", "get", "give", "go", "grant", "group", "guide", "hand", "hold", "identify", "ignore", "import", "include", "increase", "inform", "insert", "inspect", "install", "invite", "isolate", "join", "keep", "label", "launch", "leave", "let", "limit", "link", "list", "listen", "load", "locate", "lock", "log", "look", "lower", "make", "mark", "measure", "merge", "mount", "move", "name", "note", "notify", "obtain", "open", "order", "paste", "pause", "perform", "pick", "place", "plug", "point", "power", "press", "prevent", "print", "probe", "propose", "protect", "provide", "pull", "purge", "push", "put", "query", "quit", "raise", "read", "reboot", "rebuild", "recall", "receive", "reconnect", "record", "recover", "redo", "reduce", "refresh", "refuse", "regenerate", "register", "reinstall", "reject", "release", "reload", "remind", "remount", "remove", "rename", "renew", "repair", "repeat", "replace", "reply", "report", "reproduce", "request", "rescan", "reset", "resize", "resolve", "restart", "restore", "restrict", "resume", "retrieve", "retry", "return", "review", "revoke", "right-click", "roll", "rotate", "run", "save", "scan", "schedule", "scroll", "search", "secure", "select", "send", "separate", "set", "share", "show", "shut", "sign", "simulate", "skip", "sort", "specify", "split", "start", "stop", "store", "submit", "switch", "synchronise", "synchronize", "take", "tap", "tell", "terminate", "test", "tick", "transfer", "trigger", "trust", "try", "turn", "type", "unblock", "uncheck", "undo", "uninstall", "unlock", "unmount", "unpack", "unplug", "unselect", "untick", "update", "upgrade", "upload", "use", "validate", "verify", "view", "visit", "wait", "warn", "wipe", "write", "zip"]
-)
+_EN_WORDS = """
+    accept access acknowledge activate add adjust agree align allow answer append apply approve ask assign attach
+    authorise authorize back block boot bring browse build burn call cancel capture change charge check choose clean
+    clear click clone close collect compare complete compress configure confirm connect contact continue convert copy
+    correct count create cut deactivate decide declare decompress define delete deploy describe detach determine dial
+    disable disconnect dismiss display do double-click download drag draw drop duplicate edit eject empty enable
+    encrypt ensure enter erase escalate examine exclude execute exit expand export extend extract file fill filter
+    find finish fit fix flush follow force format free generate get give go grant group guide hand hold identify
+    ignore import include increase inform insert inspect install invite isolate join keep label launch leave let limit
+    link list listen load locate lock log look lower make mark measure merge mount move name note notify obtain open
+    order paste pause perform pick place plug point power press prevent print probe propose protect provide pull purge
+    push put query quit raise read reboot rebuild recall receive reconnect record recover redo reduce refresh refuse
+    regenerate register reinstall reject release reload remind remount remove rename renew repair repeat replace reply
+    report reproduce request rescan reset resize resolve restart restore restrict resume retrieve retry return review
+    revoke right-click roll rotate run save scan schedule scroll search secure select send separate set share show
+    shut sign simulate skip sort specify split start stop store submit switch synchronise synchronize take tap tell
+    terminate test tick transfer trigger trust try turn type unblock uncheck undo uninstall unlock unmount unpack
+    unplug unselect untick update upgrade upload use validate verify view visit wait warn wipe write zip
+"""
+EN_VERBS = frozenset(_EN_WORDS.split())
 EN_LEAD = re.compile(
     r"(?:on|in|from|if|when|once|after|before|for|at|under|with|while|without|as|unless|until|inside|to|by|over|through|during"
     r"|then|next|finally)(?![\w-])",

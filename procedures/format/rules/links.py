@@ -38,21 +38,43 @@ def _token(case: Case, step: str | None, token: Token, at: Position) -> Findings
     elif token.type == "link_open":
         yield from _procedure(case, step, str(token.attrGet("href") or ""), at)
     elif token.type == "text" and (match := _LEFT_OVER.search(token.content)):
-        yield warn("link", at, N_("This address is not allowed: “{text}”."),
-                   N_("Link to http, https, mailto, tel or procedure:code."), step=step, text=match[0])  # fmt: skip
+        yield warn(
+            "link",
+            at,
+            N_("This address is not allowed: “{text}”."),
+            N_("Link to http, https, mailto, tel or procedure:code."),
+            step=step,
+            text=match[0],
+        )
 
 
 def _picture(step: str | None, token: Token, at: Position) -> Findings:
     if not token.content.strip():
-        yield warn("picture", at, N_("This picture has no alternative text."),
-                   N_("Say what it shows between the square brackets."), step=step)  # fmt: skip
+        yield warn(
+            "picture",
+            at,
+            N_("This picture has no alternative text."),
+            N_("Say what it shows between the square brackets."),
+            step=step,
+        )
     if not is_local(str(token.attrGet("src") or "")):
-        yield warn("picture", at, N_("This picture does not come from this server."),
-                   N_("Add the picture to the procedure, and name it “media/…”."), step=step)  # fmt: skip
+        yield warn(
+            "picture",
+            at,
+            N_("This picture does not come from this server."),
+            N_("Add the picture to the procedure, and name it “media/…”."),
+            step=step,
+        )
 
 
 def _procedure(case: Case, step: str | None, address: str, at: Position) -> Findings:
     target, known = procedure_target(address), case.known.procedures
     if target and known is not None and target[0] not in known:
-        yield warn("reference", at, N_("The procedure “{code}” does not exist."),
-                   N_("Correct the code, or publish that procedure first."), step=step, code=target[0])  # fmt: skip
+        yield warn(
+            "reference",
+            at,
+            N_("The procedure “{code}” does not exist."),
+            N_("Correct the code, or publish that procedure first."),
+            step=step,
+            code=target[0],
+        )

@@ -24,12 +24,22 @@ def metadata(case: Case) -> Findings:
     needed = ("risk", "review_every") if p.type is Type.ENVIRONMENT else ("esttime", "risk", "review_every")
     for key in needed:
         if getattr(p, key) is None:
-            yield warn("metadata", p.position("id"), N_("“{key}” is missing from the metadata."),
-                       N_("Add “{key}: …” between the two “---” lines."), key=key)  # fmt: skip
+            yield warn(
+                "metadata",
+                p.position("id"),
+                N_("“{key}” is missing from the metadata."),
+                N_("Add “{key}: …” between the two “---” lines."),
+                key=key,
+            )
     for code in p.applies_to:
         if case.known.environments is not None and code not in case.known.environments:
-            yield warn("reference", p.position("applies_to"), N_("The environment “{code}” does not exist."),
-                       N_("Correct the code, or publish that environment first."), code=code)  # fmt: skip
+            yield warn(
+                "reference",
+                p.position("applies_to"),
+                N_("The environment “{code}” does not exist."),
+                N_("Correct the code, or publish that environment first."),
+                code=code,
+            )
 
 
 def sections(case: Case) -> Findings:
@@ -38,11 +48,23 @@ def sections(case: Case) -> Findings:
     expected = ", ".join(names.values())
     for heading in p.headings:
         if heading.role is None:
-            yield warn("section-known", heading.at, N_("The section “{title}” is not known."),
-                       N_("Use only these sections: {expected}."), title=heading.title, expected=expected)  # fmt: skip
+            yield warn(
+                "section-known",
+                heading.at,
+                N_("The section “{title}” is not known."),
+                N_("Use only these sections: {expected}."),
+                title=heading.title,
+                expected=expected,
+            )
         elif heading.title.replace("’", "'").casefold() != names[heading.role].casefold():
-            yield warn("section-known", heading.at, N_("The section “{title}” is not in the document's language."),
-                       N_("Call it “{expected}”."), title=heading.title, expected=names[heading.role])  # fmt: skip
+            yield warn(
+                "section-known",
+                heading.at,
+                N_("The section “{title}” is not in the document's language."),
+                N_("Call it “{expected}”."),
+                title=heading.title,
+                expected=names[heading.role],
+            )
     yield from _misplaced(p)
     yield from _missing(p)
 
@@ -51,15 +73,25 @@ def _misplaced(p: Procedure) -> Findings:
     foreign = _PROCEDURE_ROLES if p.type is Type.ENVIRONMENT else _ENVIRONMENT_ROLES
     for heading in p.headings:
         if heading.role in foreign:
-            yield warn("section-known", heading.at, N_("The section “{title}” does not belong in a document of type “{type}”."),
-                       N_("Move it to another document, or correct the type."), title=heading.title, type=p.type)  # fmt: skip
+            yield warn(
+                "section-known",
+                heading.at,
+                N_("The section “{title}” does not belong in a document of type “{type}”."),
+                N_("Move it to another document, or correct the type."),
+                title=heading.title,
+                type=p.type,
+            )
 
 
 def _missing(p: Procedure) -> Findings:
     names = SECTION_NAMES[p.locale]
     if not p.context:
-        yield warn("section-missing", p.position("id"), N_("The context is missing."),
-                   N_("After the metadata, say in one or two sentences when to follow this and when not."))  # fmt: skip
+        yield warn(
+            "section-missing",
+            p.position("id"),
+            N_("The context is missing."),
+            N_("After the metadata, say in one or two sentences when to follow this and when not."),
+        )
     present = {
         Role.STEPS: p.steps,
         Role.RESULT: p.result.body or p.result.checks,
@@ -67,16 +99,25 @@ def _missing(p: Procedure) -> Findings:
     }
     for role in (Role.CONFORMITY,) if p.type is Type.ENVIRONMENT else _PROCEDURE_ROLES:
         if not present[role]:
-            yield warn("section-missing", p.position("id"), N_("The section “{name}” is missing or empty."),
-                       N_("Add “## {name}” and write it."), name=names[role])  # fmt: skip
+            yield warn(
+                "section-missing",
+                p.position("id"),
+                N_("The section “{name}” is missing or empty."),
+                N_("Add “## {name}” and write it."),
+                name=names[role],
+            )
 
 
 def headings(case: Case) -> Findings:
     for step, block in bodies(case.procedure):
         if isinstance(block, Text) and _HEADING.match(block.markdown):
-            yield warn("heading-level", block.at, N_("There is a heading where none belongs."),
-                       N_("Only “##” for sections and “###” for steps are headings; the title is in the metadata."),
-                       step=step)  # fmt: skip
+            yield warn(
+                "heading-level",
+                block.at,
+                N_("There is a heading where none belongs."),
+                N_("Only “##” for sections and “###” for steps are headings; the title is in the metadata."),
+                step=step,
+            )
 
 
 def step_ids(case: Case) -> Findings:
@@ -107,12 +148,22 @@ def _unique(owners: Sequence[Step] | Sequence[Conformity]) -> Findings:
 def steps(case: Case) -> Findings:
     for step in case.procedure.steps:
         if step.importance is None:
-            yield warn("importance", step.at, N_("This step does not say whether it is required."),
-                       N_("Add {example} at the end of the heading."), step=step.id, example="{importance=required}")  # fmt: skip
+            yield warn(
+                "importance",
+                step.at,
+                N_("This step does not say whether it is required."),
+                N_("Add {example} at the end of the heading."),
+                step=step.id,
+                example="{importance=required}",
+            )
         if step.required and not step.stepresult and not step.checks:
-            yield warn("stepresult", step.at, N_("This required step does not say how one knows that it worked."),
-                       N_("Add “- stepresult: …”, what is seen, or “- check: …”, what the agent verifies."),
-                       step=step.id)  # fmt: skip
+            yield warn(
+                "stepresult",
+                step.at,
+                N_("This required step does not say how one knows that it worked."),
+                N_("Add “- stepresult: …”, what is seen, or “- check: …”, what the agent verifies."),
+                step=step.id,
+            )
 
 
 def conformity(case: Case) -> Findings:
@@ -130,8 +181,14 @@ def conformity(case: Case) -> Findings:
                 step=item.id,
             )
         elif case.known.procedures is not None and item.repair not in case.known.procedures:
-            yield warn("reference", item.fields.get("repair", item.at), N_("The procedure “{code}” does not exist."),
-                       N_("Correct the code, or publish that procedure first."), step=item.id, code=item.repair)  # fmt: skip
+            yield warn(
+                "reference",
+                item.fields.get("repair", item.at),
+                N_("The procedure “{code}” does not exist."),
+                N_("Correct the code, or publish that procedure first."),
+                step=item.id,
+                code=item.repair,
+            )
 
 
 def desktop(case: Case) -> Findings:
@@ -151,11 +208,23 @@ def desktop(case: Case) -> Findings:
     }
     for menu in manifest.menus:
         if menu.opens is not None and menu.opens not in openers:
-            yield warn("desktop", manifest.at, N_("The menu “{id}” opens from “{opens}”, which does not exist."),
-                       N_("Name an icon or an element of the panel."), id=menu.id, opens=menu.opens)  # fmt: skip
+            yield warn(
+                "desktop",
+                manifest.at,
+                N_("The menu “{id}” opens from “{opens}”, which does not exist."),
+                N_("Name an icon or an element of the panel."),
+                id=menu.id,
+                opens=menu.opens,
+            )
     for column, row in _repeated([(icon.column, icon.row) for icon in manifest.icons]):
-        yield warn("desktop", manifest.at, N_("Two icons are at column {column}, row {row}."), N_("Move one of them."),
-                   column=str(column), row=str(row))  # fmt: skip
+        yield warn(
+            "desktop",
+            manifest.at,
+            N_("Two icons are at column {column}, row {row}."),
+            N_("Move one of them."),
+            column=str(column),
+            row=str(row),
+        )
 
 
 def _repeated(items: Iterable[T]) -> list[T]:
@@ -166,5 +235,11 @@ def elements(case: Case) -> Findings:
     known = case.known.elements
     for step in case.procedure.steps:
         if step.show and known is not None and step.show not in known:
-            yield warn("reference", step.position("show"), N_("“{id}” is not an element of the standard desktop."),
-                       N_("Use an id of the environment's desktop manifest."), step=step.id, id=step.show)  # fmt: skip
+            yield warn(
+                "reference",
+                step.position("show"),
+                N_("“{id}” is not an element of the standard desktop."),
+                N_("Use an id of the environment's desktop manifest."),
+                step=step.id,
+                id=step.show,
+            )

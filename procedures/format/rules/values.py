@@ -44,13 +44,24 @@ def declared(case: Case) -> Findings:
     names = {parameter.name for parameter in case.procedure.parameters}
     for name, (step, at) in used.items():
         if name not in names:
-            yield warn("parameter-declared", at, N_("The parameter “{name}” is not declared."),
-                       N_("Declare it under “parameters”, or correct its name."), step=step, name=name)  # fmt: skip
+            yield warn(
+                "parameter-declared",
+                at,
+                N_("The parameter “{name}” is not declared."),
+                N_("Declare it under “parameters”, or correct its name."),
+                step=step,
+                name=name,
+            )
     for parameter in case.procedure.parameters:
         at = case.procedure.position(f"parameters.{parameter.name}")
         if parameter.name not in used:
-            yield warn("parameter-used", at, N_("The parameter “{name}” is never used."),
-                       N_("Use it, or remove it."), name=parameter.name)  # fmt: skip
+            yield warn(
+                "parameter-used",
+                at,
+                N_("The parameter “{name}” is never used."),
+                N_("Use it, or remove it."),
+                name=parameter.name,
+            )
         yield from _valid(parameter, at)
 
 
@@ -81,14 +92,29 @@ def _texts(procedure: Procedure) -> Iterator[tuple[str | None, Position, str]]:
 
 def _valid(parameter: Parameter, at: Position) -> Findings:
     if not parameter.label:
-        yield warn("parameter-valid", at, N_("The parameter “{name}” has no label."),
-                   N_("Add “label”: the words of the form."), name=parameter.name)  # fmt: skip
+        yield warn(
+            "parameter-valid",
+            at,
+            N_("The parameter “{name}” has no label."),
+            N_("Add “label”: the words of the form."),
+            name=parameter.name,
+        )
     if (parameter.type is ParameterType.CHOICE) != bool(parameter.choices):
-        yield warn("parameter-valid", at, N_("The parameter “{name}” needs “choices” exactly when its type is “choice”."),
-                   N_("Add the choices, or correct the type."), name=parameter.name)  # fmt: skip
+        yield warn(
+            "parameter-valid",
+            at,
+            N_("The parameter “{name}” needs “choices” exactly when its type is “choice”."),
+            N_("Add the choices, or correct the type."),
+            name=parameter.name,
+        )
     if parameter.minimum is not None and parameter.maximum is not None and parameter.minimum > parameter.maximum:
-        yield warn("parameter-valid", at, N_("The minimum of “{name}” is above its maximum."), N_("Correct one of them."),
-                   name=parameter.name)  # fmt: skip
+        yield warn(
+            "parameter-valid",
+            at,
+            N_("The minimum of “{name}” is above its maximum."),
+            N_("Correct one of them."),
+            name=parameter.name,
+        )
     elif parameter.default is not None:
         yield from _default(parameter, at)
 
@@ -97,8 +123,15 @@ def _default(parameter: Parameter, at: Position) -> Findings:
     try:
         validate(parameter, parameter.default or "")
     except ParameterError as error:
-        yield warn("parameter-valid", at, N_("The default of “{name}” is not valid: {reason}."), N_("Correct the default."),
-                   name=parameter.name, reason=error.reason, **_plain(error))  # fmt: skip
+        yield warn(
+            "parameter-valid",
+            at,
+            N_("The default of “{name}” is not valid: {reason}."),
+            N_("Correct the default."),
+            name=parameter.name,
+            reason=error.reason,
+            **_plain(error),
+        )
 
 
 def _plain(error: ParameterError) -> dict[str, str]:
@@ -119,17 +152,30 @@ def _placement(step: Step, code: Code) -> Findings:
     try:
         substitute(code.script, dict.fromkeys(names, "x"), shell=code.language)
     except ParameterError as error:
-        yield warn("placeholder", _line_of(code, error.name), N_("“{name}” cannot be filled in here: {reason}."),
-                   N_("Write the parameter alone, outside quotes, comments and here-documents."), step=step.id,
-                   name=error.name, reason=error.reason, **_plain(error))  # fmt: skip
+        yield warn(
+            "placeholder",
+            _line_of(code, error.name),
+            N_("“{name}” cannot be filled in here: {reason}."),
+            N_("Write the parameter alone, outside quotes, comments and here-documents."),
+            step=step.id,
+            name=error.name,
+            reason=error.reason,
+            **_plain(error),
+        )
 
 
 def _almost(step: Step, code: Code) -> Findings:
     for match in _ALMOST.finditer(code.script):
         if not placeholders(match[0]):
-            yield warn("placeholder", _line(code, match.start()), N_("“{text}” is not a parameter as the format writes it."),
-                       N_("Write it in lower case and without spaces, for instance {example}."), step=step.id,
-                       text=match[0], example="{{ip}}")  # fmt: skip
+            yield warn(
+                "placeholder",
+                _line(code, match.start()),
+                N_("“{text}” is not a parameter as the format writes it."),
+                N_("Write it in lower case and without spaces, for instance {example}."),
+                step=step.id,
+                text=match[0],
+                example="{{ip}}",
+            )
 
 
 def _line_of(code: Code, name: str) -> Position:
@@ -156,7 +202,7 @@ def checks(case: Case) -> Findings:
 
 
 def _specs(procedure: Procedure) -> Iterator[tuple[str | None, CheckSpec]]:
-    for owner in (*procedure.steps, *procedure.conformity):
+    for owner in procedure.owners:
         yield from ((owner.id, spec) for spec in owner.checks)
     yield from ((None, spec) for spec in procedure.result.checks)
 
@@ -164,20 +210,40 @@ def _specs(procedure: Procedure) -> Iterator[tuple[str | None, CheckSpec]]:
 def _check(owner: str | None, spec: CheckSpec, values: dict[str, str]) -> Findings:
     unknown = [name for name in spec.spec if name not in RESOURCES]
     if unknown:
-        yield warn("check", spec.at, N_("“{name}” is not a kind of check."), N_("Use one of: {known}."), step=owner,
-                   name=unknown[0], known=", ".join(RESOURCES))  # fmt: skip
+        yield warn(
+            "check",
+            spec.at,
+            N_("“{name}” is not a kind of check."),
+            N_("Use one of: {known}."),
+            step=owner,
+            name=unknown[0],
+            known=", ".join(RESOURCES),
+        )
         return
     try:
         bind_checks(parse_checks(spec.spec), values)
     except CheckError as error:
-        yield warn("check", spec.at, N_("This check is not valid: {path} {reason}."),
-                   N_("Correct it as the reference of checks says."), step=owner, path=error.path,
-                   reason=error.reason)  # fmt: skip
+        yield warn(
+            "check",
+            spec.at,
+            N_("This check is not valid: {path} {reason}."),
+            N_("Correct it as the reference of checks says."),
+            step=owner,
+            path=error.path,
+            reason=error.reason,
+        )
     except ParameterError as error:
         if error.name in values:  # an undeclared one has its own rule
-            yield warn("placeholder", spec.at, N_("“{name}” cannot be filled in here: {reason}."),
-                       N_("Write the parameter alone, outside quotes, comments and here-documents."), step=owner,
-                       name=error.name, reason=error.reason, **_plain(error))  # fmt: skip
+            yield warn(
+                "placeholder",
+                spec.at,
+                N_("“{name}” cannot be filled in here: {reason}."),
+                N_("Write the parameter alone, outside quotes, comments and here-documents."),
+                step=owner,
+                name=error.name,
+                reason=error.reason,
+                **_plain(error),
+            )
 
 
 def size(case: Case) -> Findings:
@@ -186,11 +252,20 @@ def size(case: Case) -> Findings:
         text = to_json(manifest(case.procedure, 1))
         from_json(text)
     except WireError as error:
-        yield warn("manifest", case.procedure.position("id"), N_("The agent would refuse this procedure: {reason}."),
-                   N_("Shorten or split it."), reason=f"{error.path} {error.reason}".strip())  # fmt: skip
+        yield warn(
+            "manifest",
+            case.procedure.position("id"),
+            N_("The agent would refuse this procedure: {reason}."),
+            N_("Shorten or split it."),
+            reason=f"{error.path} {error.reason}".strip(),
+        )
     except (CheckError, ValueError):
         return  # has its own finding
     else:
         if len(text.encode()) > MAX_MANIFEST:
-            yield warn("manifest", case.procedure.position("id"), N_("The commands of this procedure are too long together."),
-                       N_("Shorten or split it."))  # fmt: skip
+            yield warn(
+                "manifest",
+                case.procedure.position("id"),
+                N_("The commands of this procedure are too long together."),
+                N_("Shorten or split it."),
+            )

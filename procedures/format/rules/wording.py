@@ -1,4 +1,4 @@
-"""How a step is written: imperative first, one action, short sentences (DITA strict task's ``cmd``; simplified technical English)."""
+"""How a step is written: imperative first, one action, short sentences (DITA's ``cmd``; technical English)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from compagnon.i18n import N_
-from procedures.format.model import Note, Position, Procedure, Text
+from procedures.format.model import Note, Position, Procedure, Step, Text
 from procedures.format.rules import lexicon
 from procedures.format.rules.case import Case, Findings, prose, warn
 
@@ -27,9 +27,15 @@ def imperatives(case: Case) -> Findings:
     procedure = case.procedure
     for step in procedure.steps:
         if not is_imperative(step.title, procedure.locale):
-            yield warn("imperative", step.at, N_("The step does not begin with what to do."),
-                       N_("Begin with an imperative verb, after a place or a condition if need be: “Open …”, “On the server, open …”."),
-                       step=step.id)  # fmt: skip
+            yield warn(
+                "imperative",
+                step.at,
+                N_("The step does not begin with what to do."),
+                N_(
+                    "Begin with an imperative, after an optional place or condition: “Open …”, “On the server, open …”."
+                ),
+                step=step.id,
+            )
 
 
 def is_imperative(title: str, locale: str) -> bool:
@@ -48,7 +54,7 @@ def _begins(text: str, locale: str) -> bool:
         return bool(lexicon.FR_IMPERATIVE.match(text))
     text = lexicon.EN_NOT.sub("", text, count=1)
     word = lexicon.EN_WORD.match(text)
-    return bool(word) and word[0].lower() in lexicon.EN_VERBS  # type: ignore[index]
+    return word is not None and word[0].lower() in lexicon.EN_VERBS
 
 
 def single_actions(case: Case) -> Findings:
@@ -56,8 +62,14 @@ def single_actions(case: Case) -> Findings:
     for step in procedure.steps:
         second = second_action(step.title, procedure.locale)
         if second:
-            yield warn("one-action", step.at, N_("This step asks for a second action: “{verb}”."),
-                       N_("Make a step of it."), step=step.id, verb=second)  # fmt: skip
+            yield warn(
+                "one-action",
+                step.at,
+                N_("This step asks for a second action: “{verb}”."),
+                N_("Make a step of it."),
+                step=step.id,
+                verb=second,
+            )
 
 
 def second_action(title: str, locale: str) -> str | None:
@@ -82,9 +94,15 @@ def sentences(case: Case) -> Findings:
         for offset, sentence in _sentences(text):
             count = words(sentence)
             if count > MAX_WORDS:
-                yield warn("sentence-length", Position(at.line + offset, at.column if not offset else 1),
-                           N_("This sentence has {count} words: “{start}…”."), N_("Cut it into sentences of at most 20 words."),
-                           step=step, count=str(count), start=sentence.strip()[:40])  # fmt: skip
+                yield warn(
+                    "sentence-length",
+                    Position(at.line + offset, at.column if not offset else 1),
+                    N_("This sentence has {count} words: “{start}…”."),
+                    N_("Cut it into sentences of at most 20 words."),
+                    step=step,
+                    count=str(count),
+                    start=sentence.strip()[:40],
+                )
 
 
 def _prose(procedure: Procedure) -> Iterator[tuple[str | None, Position, str]]:
@@ -93,17 +111,16 @@ def _prose(procedure: Procedure) -> Iterator[tuple[str | None, Position, str]]:
     for step, block in prose(procedure):
         for offset, unit in units(block):
             yield step, Position(block.at.line + offset), unit
-    for item in (*procedure.steps, *procedure.conformity):
-        yield item.id, item.at, getattr(item, "title", "") or getattr(item, "label", "")
+    for item in procedure.owners:
+        yield item.id, item.at, item.title if isinstance(item, Step) else item.label
         for name in ("info", "phone", "stepresult"):
             yield item.id, item.fields.get(name, item.at), getattr(item, name, None) or ""
-    for step in procedure.steps:
-        if step.rollback:
-            yield step.id, step.rollback.at, step.rollback.text
+        if isinstance(item, Step) and item.rollback:
+            yield item.id, item.rollback.at, item.rollback.text
 
 
 def units(block: Text | Note) -> Iterator[tuple[int, str]]:
-    """Paragraphs and list items of a block's Markdown, with the line each starts on (0 = the first); no code, no tables."""
+    """Paragraphs and list items of a block's Markdown, with the line each starts on (from 0); no code, no tables."""
     start, kept, fence = 0, list[str](), ""
     for number, line in enumerate(block.markdown.split("\n")):
         opening = _FENCE.match(line)
