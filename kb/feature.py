@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from compagnon.auth.model import Member
-from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from compagnon.web.feature import Feature, NavItem
+from compagnon.web.feature import Feature
 from kb.search import web
 from kb.search.directory_source import DirectorySource
 from kb.search.service import Search
@@ -29,7 +28,6 @@ def build(kernel: Kernel) -> Kb:
         package="kb",
         handlers=web.HANDLERS,
         dependencies={"search": search},
-        nav=(NavItem(href="/search", label=N_("Search"), icon="search", order=90),),
         topics={"search": _everyone()},
         lifespan=(search.working,),
     )

@@ -11,7 +11,7 @@ CREATE INDEX search_outbox_due ON search_outbox (due_at, id);
 
 -- Which index belongs to this database and how far it is; one row.
 CREATE TABLE search_state (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     stamp text NOT NULL DEFAULT '',
     generation bigint NOT NULL DEFAULT 0,
     phase text NOT NULL DEFAULT 'broken' CHECK (phase IN ('ready', 'building', 'broken')),

@@ -29,4 +29,13 @@ class DirectorySource:
 
 
 def _hit(client: ClientHit, rank: int) -> Hit:
-    return Hit(kind="client", id=str(client.id), title=client.name, url=f"/clients/{client.id}", score=1 / (1 + rank))
+    about = " · ".join(part for part in (client.town, client.contact, client.phone, client.mail) if part)
+    return Hit(
+        kind="client",
+        id=str(client.id),
+        title=client.name,
+        url=f"/clients/{client.id}",
+        snippet=(Piece(about),) if about else (),
+        score=1 / (1 + rank),
+        badges=(client.departement,) if client.departement else (),
+    )

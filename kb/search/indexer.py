@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from compagnon import events
-from compagnon.db import Database
+from compagnon.db import Connection, Database
 from kb.search import store
 from kb.search.engine import IndexBroken, SearchEngine
 from kb.search.library_source import LibrarySource
@@ -138,7 +138,7 @@ class Indexer:
         if batch:
             yield batch
 
-    async def _say(self, write: Callable[..., object], number: int) -> None:
+    async def _say(self, write: Callable[[Connection, int], Awaitable[None]], number: int) -> None:
         async with self._db.transaction() as conn:
-            await write(conn, number)  # type: ignore[misc]
+            await write(conn, number)
             await events.publish(conn, TOPIC, "progress")

@@ -52,8 +52,7 @@ class Worker:
 
     async def _run(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10) as conn:
-            while not await store.try_lock(conn):
-                await asyncio.sleep(TAKE_OVER)  # noqa: ASYNC110 - the event would come from another process
+            await _become_the_worker(conn)
             await conn.execute(f"LISTEN {store.CHANNEL}")
             while True:
                 await self._catch_up(conn)
@@ -73,3 +72,11 @@ class Worker:
 async def _notified(conn: Connection) -> None:
     async for _ in conn.notifies(timeout=LOOK_AGAIN, stop_after=1):
         pass
+
+
+async def _become_the_worker(conn: Connection) -> None:
+    """Wait until no other process is it. Its lock goes with its connection, however it ends."""
+    while True:
+        if await store.try_lock(conn):
+            return
+        await asyncio.sleep(TAKE_OVER)

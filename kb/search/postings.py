@@ -17,7 +17,7 @@ from whoosh.matching.mcore import NullMatcher
 from whoosh.reading import TermNotFound
 from whoosh.util.numeric import byte_to_length
 
-from kb.search.whoosh_format import POSITION
+from kb.search.whoosh_format import POSITION, Untyped
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -87,7 +87,7 @@ class Cache:
 class SegmentPostings:
     """Reads one segment's posting lists. Deleted documents are still in them."""
 
-    def __init__(self, segment: Any, storage: Any, schema: Any, cache: Cache) -> None:  # noqa: ANN401 - Whoosh is untyped
+    def __init__(self, segment: Untyped, storage: Untyped, schema: Untyped, cache: Cache) -> None:
         self.name: str = segment.segment_id()
         self.documents: int = segment.doc_count_all()
         codec = segment.codec()
@@ -104,7 +104,8 @@ class SegmentPostings:
         key = (self.name, field, term)
         cached = self._cache.get(key)
         if cached is not None:
-            return cached[0]  # type: ignore[no-any-return]
+            known: Postings | None = cached[0]
+            return known
         with self._lock:
             postings = self._read(field, term)
         self._cache.put(key, postings, postings.size if postings else _OVERHEAD)
@@ -115,7 +116,8 @@ class SegmentPostings:
         key = (self.name, field, term, "positions")
         cached = self._cache.get(key)
         if cached is not None:
-            return cached[0]  # type: ignore[no-any-return]
+            known: Ids = cached[0]
+            return known
         with self._lock:
             places = self._read_positions(field, term)
         self._cache.put(key, places, places.nbytes + _OVERHEAD)
@@ -149,7 +151,8 @@ class SegmentPostings:
 
     def source(self, document: int) -> tuple[Any, ...]:
         with self._lock:
-            return self._columns.stored_fields(document)["source"]  # type: ignore[no-any-return]
+            source: tuple[Any, ...] = self._columns.stored_fields(document)["source"]
+        return source
 
     def close(self) -> None:
         with self._lock:
@@ -163,7 +166,7 @@ class SegmentPostings:
                 return
             yield text.decode()
 
-    def _matcher(self, field: str, term: str) -> Any:  # noqa: ANN401
+    def _matcher(self, field: str, term: str) -> Untyped:
         try:
             return self._terms.matcher(field, term.encode(), self._schema[field].format)
         except TermNotFound:
@@ -190,7 +193,7 @@ class SegmentPostings:
         return (np.repeat(np.array(ids, np.int64), counts) << 32) | places
 
 
-def _blocks(matcher: Any, *, values: bool) -> Iterator[tuple[list[int], list[float], list[bytes]]]:  # noqa: ANN401
+def _blocks(matcher: Untyped, *, values: bool) -> Iterator[tuple[list[int], list[float], list[bytes]]]:
     """A posting list block by block where the codec's matcher can (128 at a time), else one by one: same content."""
     by_block = all(hasattr(matcher, name) for name in ("_read_ids", "_read_weights", "_read_values", "_next_block"))
     while matcher.is_active():

@@ -79,6 +79,16 @@ class Search:
         """Register a kind of record; groups appear in the order of registration, after the library."""
         self._records[source.kind] = source
 
+    def kinds(self) -> Sequence[Group]:
+        """Every kind that can be searched, as groups without hits, in the order in which they are shown."""
+        library = [
+            Group(kind=kind, label=shelf.label, icon=shelf.icon, hits=()) for kind, shelf in self._shelves.items()
+        ]
+        records = [
+            Group(kind=kind, label=source.label, icon=source.icon, hits=()) for kind, source in self._records.items()
+        ]
+        return (*library, *records)
+
     # writing
 
     async def changed(self, conn: Connection, kind: str, id: str | int) -> None:

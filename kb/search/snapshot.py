@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kb.search.postings import Cache, SegmentPostings
-from kb.search.whoosh_format import FIELD_WEIGHTS
+from kb.search.whoosh_format import FIELD_WEIGHTS, Untyped
 
 Mask = NDArray[np.bool_]
 
@@ -56,7 +55,7 @@ class Snapshot:
                     yield index, int(document)
 
 
-def take(segments: Sequence[Any], storage: Any, schema: Any, cache: Cache, known: Snapshot) -> Snapshot:  # noqa: ANN401
+def take(segments: Sequence[Untyped], storage: Untyped, schema: Untyped, cache: Cache, known: Snapshot) -> Snapshot:
     """The snapshot of these segments; what ``known`` has already opened is used again."""
     opened = {part.postings.name: part.postings for part in known.parts}
     parts = []
@@ -70,7 +69,7 @@ def take(segments: Sequence[Any], storage: Any, schema: Any, cache: Cache, known
     return Snapshot(parts=tuple(parts), count=sum(segment.doc_count() for segment in segments), average=average)
 
 
-def _alive(segment: Any) -> Mask | None:  # noqa: ANN401
+def _alive(segment: Untyped) -> Mask | None:
     if not segment.has_deletions():
         return None
     alive = np.ones(segment.doc_count_all(), bool)

@@ -16,6 +16,7 @@ from kb.search.model import Document
 VERSION = 1  # raise it with any change here: existing indexes are then rebuilt
 POSITION = np.dtype("<u4")
 Analysed = list[tuple[str, int]]
+Untyped = Any  # an object of Whoosh, which is typed in parts only
 
 # Each field is scored by itself and the scores are summed with these weights: the title and what people call the
 # trouble say more than the body. Measured on labelled queries (bench/search.py).
@@ -24,7 +25,7 @@ FACETS = {"kind": "kind", "environment": "environments", "locale": "locale", "sk
 
 
 # Our fields are given analysed terms: Whoosh has nothing to analyse.
-_ANALYSED: Any = None
+_ANALYSED: Untyped = None
 
 
 class PackedPositions(Format):

@@ -22,11 +22,11 @@ from whoosh.reading import SegmentReader
 from kb.search import analysis, whoosh_format
 from kb.search.engine import IndexBroken
 from kb.search.model import Document
+from kb.search.whoosh_format import Untyped
 
-# Whoosh is typed in parts only.
-_Index: Any = FileIndex
-_Storage: Any = FileStorage
-_Reader: Any = SegmentReader
+_Index: Untyped = FileIndex
+_Storage: Untyped = FileStorage
+_Reader: Untyped = SegmentReader
 NAME = "library"
 MANIFEST = "manifest.json"
 LAYOUT = f"{whoosh_format.VERSION}.{analysis.VERSION}.{'.'.join(str(n) for n in whoosh.__version__[:2])}"
@@ -61,7 +61,7 @@ class LibraryIndex:
                 raise IndexBroken(f"{name} is missing or cut short")
         return manifest
 
-    def open(self) -> Any:  # noqa: ANN401
+    def open(self) -> Untyped:
         """Raises IndexBroken for anything that Whoosh cannot read."""
         try:
             return _Index(_Storage(str(self.folder)), self.schema, NAME)
@@ -121,12 +121,12 @@ def check_private(folder: Path) -> None:
         raise IndexBroken("the folder of the index is open to other accounts")
 
 
-def merge(writer: Any, segments: list[Any]) -> list[Any]:
+def merge(writer: Untyped, segments: list[Untyped]) -> list[Untyped]:
     """Keep few segments: small ones are merged into a new one when there are eight of a size, half-empty ones always.
 
     Sizes are powers of eight, so that each document is rewritten about log₈(n) times in its life.
     """
-    levels: dict[int, list[Any]] = {}
+    levels: dict[int, list[Untyped]] = {}
     for segment in segments:
         levels.setdefault(_level(segment), []).append(segment)
     merged = [segment for segment in segments if segment.doc_count() < MERGED_BELOW * segment.doc_count_all()]
@@ -141,5 +141,5 @@ def merge(writer: Any, segments: list[Any]) -> list[Any]:
     return [segment for segment in segments if segment not in merged]
 
 
-def _level(segment: Any) -> int:  # noqa: ANN401
+def _level(segment: Untyped) -> int:
     return max(int(segment.doc_count_all()), 1).bit_length() // 3
