@@ -1,0 +1,126 @@
+"""The one way to execution: every request becomes a :class:`Decision` here, and nowhere else.
+
+What the server says is never enough. A grant is made only on the machine's own side, by an answer in a dialog or
+terminal, or by the machine's policy file; it is kept there, and it ends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from .policy import LocalPolicy, Subject
+from .protocol.checks import Check, is_read_only
+from .protocol.manifest import Manifest, Risk, RunOn, digest
+from .protocol.messages import ConsentKind, ConsentSource, Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksRequest:
+    """Evaluate checks outside any procedure."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRequest:
+    """One phase of one step of a manifest, for a ticket. ``checks`` are the step's, bound."""
+
+    ticket_id: int
+    manifest: Manifest
+    step_id: str
+    phase: Phase
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRequest:
+    """One capability of one session, for a ticket."""
+
+    ticket_id: int
+    session_id: str
+    capability: str
+
+
+Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A yes, given here: to a digest of a ``procedure``, or to one session's ``capability``."""
+
+    kind: ConsentKind
+    ticket_id: int
+    until: datetime
+    source: ConsentSource
+    digest: str = ""
+    procedure: str = ""
+    risk: Risk = Risk.HIGH
+    session_id: str = ""
+    capability: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(kind=self.kind, procedure=self.procedure, risk=self.risk, capability=self.capability)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """``needs_consent``: a question to the person at the machine could turn this no into a yes."""
+
+    allowed: bool
+    reason: str
+    needs_consent: bool = False
+    until: datetime | None = None
+
+
+def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant], now: datetime) -> Decision:
+    """May this be done, now? Pure: the same arguments give the same answer."""
+    if isinstance(request, ChecksRequest):
+        if all(map(is_read_only, request.checks)):
+            return Decision(allowed=True, reason="read-only checks, listed in the consent sheet")
+        return Decision(allowed=False, reason="a command check runs only as part of a consented procedure")
+    if isinstance(request, StepRequest) and _only_looks(request):
+        return Decision(allowed=True, reason="read-only checks of a procedure")
+    if isinstance(request, StepRequest) and not _is_for_agents(request):
+        return Decision(allowed=False, reason="nothing in this step is for the agent to run")
+    return _granted(request, policy, grants, now)
+
+
+def _only_looks(request: StepRequest) -> bool:
+    return request.phase is not Phase.EXECUTE and all(map(is_read_only, request.checks))
+
+
+def _is_for_agents(request: StepRequest) -> bool:
+    if request.phase is not Phase.EXECUTE:
+        return True
+    step = request.manifest.step(request.step_id)
+    return step is not None and any(command.run_on is RunOn.AGENT for command in step.commands)
+
+
+def _granted(
+    request: StepRequest | SessionRequest, policy: LocalPolicy, grants: Iterable[Grant], now: datetime
+) -> Decision:
+    matching = [grant for grant in grants if _covers(grant, request)]
+    valid = [grant for grant in matching if grant.until > now and _still_given(grant, policy)]
+    if valid:
+        best = max(valid, key=lambda grant: grant.until)
+        return Decision(allowed=True, reason=f"granted by {best.source}", until=best.until)
+    reason = "the consent has ended" if matching else "nobody at the machine has consented"
+    return Decision(allowed=False, reason=reason, needs_consent=True)
+
+
+def _covers(grant: Grant, request: StepRequest | SessionRequest) -> bool:
+    if grant.ticket_id != request.ticket_id:
+        return False
+    if isinstance(request, StepRequest):
+        return grant.kind is ConsentKind.PROCEDURE and grant.digest == digest(request.manifest)
+    same = (grant.session_id, grant.capability) == (request.session_id, request.capability)
+    return grant.kind is ConsentKind.SESSION and same
+
+
+def _still_given(grant: Grant, policy: LocalPolicy) -> bool:
+    """What the policy gave ends with the policy; what a person gave is the person's."""
+    return grant.source is not ConsentSource.POLICY or policy.grants_for(grant.subject) is not None

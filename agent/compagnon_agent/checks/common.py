@@ -1,0 +1,69 @@
+"""What the check modules share: how they say that something cannot be found out, and how they run a small program."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..protocol.wire import JSON
+
+Observed = dict[str, JSON]
+
+
+class Trouble(Exception):
+    """It could not be found out (outcome ``error``); the text says why."""
+
+
+class Unsupported(Exception):
+    """Not on this kind of machine (outcome ``unsupported``)."""
+
+
+class Differs(Exception):
+    """The machine is not what the key says (outcome ``fail``), whatever the attributes are."""
+
+    def __init__(self, reason: str, observed: Observed) -> None:
+        super().__init__(reason)
+        self.observed = observed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A check, ready to be answered: ``settings`` direct how, ``wanted`` names the attributes to observe."""
+
+    key: str
+    settings: Mapping[str, JSON]
+    wanted: frozenset[str]
+
+    def seconds(self, default: float) -> float:
+        """The time limit, from goss's milliseconds."""
+        given = self.settings.get("timeout")
+        return given / 1000 if isinstance(given, int) else default
+
+    def setting(self, name: str) -> str | None:
+        given = self.settings.get(name)
+        return given if isinstance(given, str) and given else None
+
+    def flag(self, name: str) -> bool:
+        return self.settings.get(name) is True
+
+
+def run(argv: Sequence[str], *, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
+    """Run a fixed system program, in the C locale; :class:`Trouble` when it is missing or takes too long."""
+    try:
+        return subprocess.run(  # noqa: S603 - argv of a fixed program; the key is validated and never an option
+            list(argv),
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        )
+    except FileNotFoundError:
+        raise Trouble(f"{argv[0]} is not there") from None
+    except subprocess.TimeoutExpired:
+        raise Trouble(f"{argv[0]} did not answer within {timeout:.0f} s") from None
+    except OSError as fault:
+        raise Trouble(f"{argv[0]}: {fault.strerror or fault}") from None

@@ -1,0 +1,185 @@
+"""What this machine is. Each fact is collected by itself: one that fails is left out and leaves the others."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from . import __version__
+from .checks import common
+from .checks.system import identify
+from .protocol.wire import JSON
+
+_SKIPPED = frozenset({"tmpfs", "devtmpfs", "squashfs", "overlay", "proc", "sysfs", "efivarfs", "autofs", "iso9660"})
+_DMI = Path("/sys/class/dmi/id")
+
+
+def collect(root_note: str = "") -> dict[str, JSON]:
+    """Blocking, a second or two at most for each fact: call it outside the event loop."""
+    facts: dict[str, JSON] = {"agent": _agent(root_note)}
+    for name, gather in _FACTS.items():
+        try:
+            value = gather()
+        except Exception:  # noqa: S112 - hostile environments are many; a missing fact is the answer
+            continue
+        if value is not None:
+            facts[name] = value
+    return facts
+
+
+def _agent(note: str) -> dict[str, JSON]:
+    root = getattr(os, "geteuid", lambda: None)() == 0
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "pid": os.getpid(),
+        "root": root,
+        "note": note,
+    }
+
+
+def _system() -> JSON:
+    observed, _ = identify()
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME")
+    except OSError:
+        name = None
+    return {**observed, "family": sys.platform, "name": name or f"{platform.system()} {platform.release()}"}
+
+
+def _hostname() -> JSON:
+    return socket.gethostname()
+
+
+def _boot() -> JSON:
+    return datetime.fromtimestamp(psutil.boot_time(), UTC).isoformat(timespec="seconds")
+
+
+def _hardware() -> JSON:
+    return {
+        "cpu": _cpu(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": psutil.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "vendor": _dmi("sys_vendor"),
+        "model": _dmi("product_name"),
+    }
+
+
+def _cpu() -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return platform.processor() or None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in {"model name", "Model"}:
+            return value.strip()[:120]
+    return platform.machine()
+
+
+def _dmi(name: str) -> str | None:
+    try:
+        return (_DMI / name).read_text(errors="replace").strip()[:120] or None
+    except OSError:
+        return None
+
+
+def _memory() -> JSON:
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    return {
+        "total": memory.total,
+        "available": memory.available,
+        "swap_total": swap.total,
+        "swap_used": swap.used,
+    }
+
+
+def _disks() -> JSON:
+    disks: list[JSON] = []
+    seen: set[str] = set()
+    for part in psutil.disk_partitions(all=True):
+        root = part.mountpoint == "/"
+        if part.device in seen or (part.fstype in _SKIPPED and not root) or not (root or part.device.startswith("/")):
+            continue
+        if len(disks) >= 20 or not Path(part.mountpoint).is_dir():
+            continue
+        seen.add(part.device)
+        disks.append(_disk(part.mountpoint, part.device, part.fstype))
+    return disks
+
+
+def _disk(mount: str, device: str, filesystem: str) -> JSON:
+    use = psutil.disk_usage(mount)
+    return {
+        "mount": mount[:200],
+        "device": device[:200],
+        "filesystem": filesystem,
+        "total": use.total,
+        "used": use.used,
+        "percent": use.percent,
+    }
+
+
+def _network() -> JSON:
+    status = psutil.net_if_stats()
+    interfaces: list[JSON] = []
+    for name, entries in list(psutil.net_if_addrs().items())[:30]:
+        addresses: list[JSON] = [
+            entry.address.partition("%")[0] for entry in entries if entry.family in (socket.AF_INET, socket.AF_INET6)
+        ]
+        mac = next((entry.address for entry in entries if entry.family == psutil.AF_LINK), None)
+        up = name in status and status[name].isup
+        interfaces.append({"name": name[:40], "up": up, "mac": mac, "addresses": addresses[:10]})
+    return interfaces
+
+
+def _packages() -> JSON:
+    if shutil.which("dpkg-query"):
+        return count_installed(common.run(["dpkg-query", "-W", "-f", "${db:Status-Status}\\n"], timeout=20).stdout)
+    if shutil.which("rpm"):
+        return len(common.run(["rpm", "-qa"], timeout=20).stdout.splitlines())
+    return None
+
+
+def count_installed(output: str) -> int:
+    return output.splitlines().count("installed")
+
+
+def _updates() -> JSON:
+    """Pending updates as apt knows them now: its lists are not refreshed, and nothing is changed."""
+    if not shutil.which("apt-get"):
+        return None
+    done = common.run(["apt-get", "--just-print", "-o", "Debug::NoLocking=true", "dist-upgrade"], timeout=30)
+    return count_updates(done.stdout) if done.returncode == 0 else None
+
+
+def count_updates(output: str) -> int:
+    return sum(1 for line in output.splitlines() if line.startswith("Inst "))
+
+
+def _users() -> JSON:
+    names: list[JSON] = [*sorted({user.name for user in psutil.users()})[:20]]
+    return names
+
+
+_FACTS: Mapping[str, Callable[[], JSON]] = {
+    "os": _system,
+    "hostname": _hostname,
+    "boot": _boot,
+    "hardware": _hardware,
+    "memory": _memory,
+    "disks": _disks,
+    "network": _network,
+    "packages": _packages,
+    "updates": _updates,
+    "users": _users,
+}

@@ -1,0 +1,202 @@
+"""``policy.toml``: what this machine grants without asking. Only its owner writes it; the server shows it as it is.
+
+::
+
+    mode = "attended"        # attended: every request is asked at the screen
+                             # preagreed: what [[grant]] lists is granted, the rest is asked
+                             # unattended-demo: everything is granted (disposable machines only)
+    max_hours = 8            # no grant lasts longer here, whatever is asked
+    note = ""                # shown on the machine's page
+
+    [[grant]]
+    kind = "procedure"
+    procedures = ["imp-*"]   # codes, * for any
+    max_risk = "low"
+    hours = 2
+
+    [[grant]]
+    kind = "session"
+    capabilities = ["terminal"]
+    hours = 1
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from .protocol import messages
+from .protocol.manifest import Risk
+from .protocol.messages import ConsentKind
+from .protocol.resources import RESOURCES
+
+POLICY_FILE = "policy.toml"
+SOURCE_LIMIT = 8 * 1024
+_RISKS = (Risk.LOW, Risk.MEDIUM, Risk.HIGH)
+
+DEFAULT = """# What this machine grants to the technicians without asking. Shown on the machine's page in Compagnon.
+# mode: "attended" asks at the screen every time; "preagreed" grants what [[grant]] lists and asks for the rest;
+# "unattended-demo" grants everything and is for disposable machines only.
+mode = "attended"
+max_hours = 8
+
+# [[grant]]
+# kind = "procedure"
+# procedures = ["imp-*"]
+# max_risk = "low"
+# hours = 2
+"""
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Mode(StrEnum):
+    ATTENDED = "attended"
+    PREAGREED = "preagreed"
+    UNATTENDED_DEMO = "unattended-demo"
+
+
+class PolicyError(ValueError):
+    """The file is not a policy; the text says where and why, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is to be granted. ``procedure`` and ``risk`` for kind PROCEDURE, ``capability`` for SESSION."""
+
+    kind: ConsentKind
+    procedure: str = ""
+    risk: Risk = Risk.HIGH
+    capability: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One ``[[grant]]``."""
+
+    kind: ConsentKind
+    names: tuple[str, ...]
+    max_risk: Risk
+    hours: float
+
+    def covers(self, subject: Subject) -> bool:
+        if self.kind is not subject.kind:
+            return False
+        if self.kind is ConsentKind.SESSION:
+            return _matches(subject.capability, self.names)
+        low_enough = _RISKS.index(subject.risk) <= _RISKS.index(self.max_risk)
+        return low_enough and _matches(subject.procedure, self.names)
+
+    def describe(self) -> str:
+        what = f", risk up to {self.max_risk}" if self.kind is ConsentKind.PROCEDURE else ""
+        return f"{self.kind}: {', '.join(self.names)}{what}, {self.hours:g} h"[:200]
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPolicy:
+    mode: Mode = Mode.ATTENDED
+    max_hours: float = 8.0
+    note: str = ""
+    rules: tuple[Rule, ...] = ()
+    source: str = ""
+
+    def grants_for(self, subject: Subject) -> timedelta | None:
+        """For how long at most this is granted without asking; None when it must be asked."""
+        if self.mode is Mode.UNATTENDED_DEMO:
+            return timedelta(hours=self.max_hours)
+        if self.mode is Mode.ATTENDED:
+            return None
+        hours = [rule.hours for rule in self.rules if rule.covers(subject)]
+        return timedelta(hours=min(max(hours), self.max_hours)) if hours else None
+
+    def longest(self) -> timedelta:
+        return timedelta(hours=self.max_hours)
+
+    def report(self, root_note: str = "") -> messages.Policy:
+        """What the server is told, to be shown on the machine's page."""
+        automatic = tuple(rule.describe() for rule in self.rules) if self.mode is Mode.PREAGREED else ()
+        if self.mode is Mode.UNATTENDED_DEMO:
+            automatic = ("everything, without asking",)
+        sheet = tuple(name for name, resource in RESOURCES.items() if resource.read_only)
+        note = " — ".join(part for part in (root_note, self.note) if part)[:500]
+        return messages.Policy(mode=self.mode, note=note, automatic=automatic[:50], sheet=sheet, source=self.source)
+
+
+def load(folder: Path) -> LocalPolicy:
+    """The policy in ``folder``; attended when there is no file. :class:`PolicyError` for one that cannot be read."""
+    path = folder / POLICY_FILE
+    if not path.exists():
+        return LocalPolicy()
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, PolicyError, tomllib.TOMLDecodeError) as fault:
+        raise PolicyError(f"{path}: {fault}") from None
+
+
+def parse(source: str) -> LocalPolicy:
+    if len(source) > SOURCE_LIMIT:
+        raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
+    content = tomllib.loads(source)
+    _known(content, {"mode", "max_hours", "note", "grant"}, "the file")
+    rules = content.get("grant", [])
+    if not isinstance(rules, list) or len(rules) > 50:
+        raise PolicyError("grant must be up to 50 [[grant]] tables")
+    return LocalPolicy(
+        mode=_one_of(Mode, content.get("mode", "attended"), "mode"),
+        max_hours=_hours(content.get("max_hours", 8), "max_hours"),
+        note=_text(content.get("note", ""), "note"),
+        rules=tuple(_rule(item) for item in rules),
+        source=source,
+    )
+
+
+def _rule(item: object) -> Rule:
+    if not isinstance(item, dict):
+        raise PolicyError("grant must be up to 50 [[grant]] tables")
+    kind = _one_of(ConsentKind, item.get("kind"), "kind")
+    field = "procedures" if kind is ConsentKind.PROCEDURE else "capabilities"
+    _known(item, {"kind", field, "hours", "max_risk"}, "[[grant]]")
+    names = item.get(field)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise PolicyError(f"{field} must be a list of names")
+    return Rule(
+        kind=kind,
+        names=tuple(names[:50]),
+        max_risk=_one_of(Risk, item.get("max_risk", "low"), "max_risk"),
+        hours=_hours(item.get("hours", 1), "hours"),
+    )
+
+
+def _known(table: dict[str, object], names: set[str], where: str) -> None:
+    unknown = sorted(set(table) - names)
+    if unknown:
+        raise PolicyError(f"{unknown[0]!r} means nothing in {where}: use {', '.join(sorted(names))}")
+
+
+def _one_of(enumeration: type[E], value: object, name: str) -> E:
+    try:
+        return enumeration(str(value))
+    except ValueError:
+        raise PolicyError(f"{name} must be one of {', '.join(enumeration)}") from None
+
+
+def _hours(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24:
+        raise PolicyError(f"{name} must be more than 0 and at most 24")
+    return float(value)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or len(value) > 400:
+        raise PolicyError(f"{name} must be text of at most 400 characters")
+    return value

@@ -1,0 +1,153 @@
+"""What must outlive the agent's process: grants, and the journal of step attempts (sqlite, one file, 0600).
+
+An attempt is written down as started before anything runs, and as finished before its result is sent. An attempt that
+was started and not finished when the agent starts again was interrupted: it is reported so, and never run twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .authorise import Grant
+from .protocol.manifest import Risk
+from .protocol.messages import ConsentKind, ConsentSource, StepResult, StepState, decode, encode
+
+STORE_FILE = "agent.db"
+INTERRUPTED = "interrupted: the agent stopped while this ran"
+KEPT = 2000
+"""Attempts that are remembered so that a repeated request is recognised."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS grants (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL, ticket_id INTEGER NOT NULL, until TEXT NOT NULL, source TEXT NOT NULL,
+    digest TEXT NOT NULL, procedure TEXT NOT NULL, risk TEXT NOT NULL,
+    session_id TEXT NOT NULL, capability TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS attempts (
+    attempt_id TEXT PRIMARY KEY, started TEXT NOT NULL,
+    result TEXT, acknowledged INTEGER NOT NULL DEFAULT 0
+);
+"""
+_ADD_GRANT = """
+INSERT INTO grants (kind, ticket_id, until, source, digest, procedure, risk, session_id, capability)
+VALUES (:kind, :ticket_id, :until, :source, :digest, :procedure, :risk, :session_id, :capability)
+"""
+_GRANTS = """
+SELECT kind, ticket_id, until, source, digest, procedure, risk, session_id, capability FROM grants WHERE until > :now
+"""
+_WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
+_WITHDRAW_ALL = "DELETE FROM grants"
+_DROP_OLD_GRANTS = "DELETE FROM grants WHERE until <= :now"
+_START = "INSERT INTO attempts (attempt_id, started) VALUES (:attempt_id, :started) ON CONFLICT DO NOTHING"
+_FINISH = "UPDATE attempts SET result = :result WHERE attempt_id = :attempt_id AND result IS NULL"
+_LOOK_UP = "SELECT started, result FROM attempts WHERE attempt_id = :attempt_id"
+_UNFINISHED = "SELECT attempt_id, started FROM attempts WHERE result IS NULL"
+_PENDING = "SELECT result FROM attempts WHERE acknowledged = 0 AND result IS NOT NULL ORDER BY started LIMIT 500"
+_ACKNOWLEDGE = "UPDATE attempts SET acknowledged = 1 WHERE attempt_id = :attempt_id AND result IS NOT NULL"
+_DROP_OLD_ATTEMPTS = """
+DELETE FROM attempts WHERE acknowledged = 1 AND attempt_id NOT IN (
+    SELECT attempt_id FROM attempts ORDER BY started DESC LIMIT :kept)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """``result`` is None while it runs."""
+
+    started: datetime
+    result: StepResult | None
+
+
+class Store:
+    """All calls are short and commit at once; used from one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / STORE_FILE
+        path.touch(mode=0o600)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # a started attempt must survive a power cut
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- grants
+
+    def add_grant(self, grant: Grant) -> None:
+        self._db.execute(_DROP_OLD_GRANTS, {"now": _stamp(datetime.now(UTC))})
+        self._db.execute(
+            _ADD_GRANT,
+            {
+                "kind": grant.kind, "ticket_id": grant.ticket_id, "until": _stamp(grant.until), "source": grant.source,
+                "digest": grant.digest, "procedure": grant.procedure, "risk": grant.risk,
+                "session_id": grant.session_id, "capability": grant.capability,
+            },
+        )  # fmt: skip
+
+    def grants(self, now: datetime) -> Sequence[Grant]:
+        return [
+            Grant(
+                kind=ConsentKind(row[0]), ticket_id=row[1], until=datetime.fromisoformat(row[2]),
+                source=ConsentSource(row[3]), digest=row[4], procedure=row[5], risk=Risk(row[6]),
+                session_id=row[7], capability=row[8],
+            )
+            for row in self._db.execute(_GRANTS, {"now": _stamp(now)})
+        ]  # fmt: skip
+
+    def withdraw_session(self, session_id: str) -> None:
+        self._db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
+
+    def withdraw_all(self) -> int:
+        return self._db.execute(_WITHDRAW_ALL).rowcount
+
+    # -- attempts
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        row = self._db.execute(_LOOK_UP, {"attempt_id": attempt_id}).fetchone()
+        return Attempt(started=datetime.fromisoformat(row[0]), result=_result(row[1])) if row else None
+
+    def start(self, attempt_id: str, started: datetime) -> bool:
+        """Write the attempt down; False when it was already there (then it must not run)."""
+        return self._db.execute(_START, {"attempt_id": attempt_id, "started": _stamp(started)}).rowcount == 1
+
+    def finish(self, result: StepResult) -> None:
+        self._db.execute(_FINISH, {"attempt_id": result.attempt_id, "result": encode(result)})
+
+    def pending(self) -> Sequence[StepResult]:
+        """Finished and not yet acknowledged, oldest first."""
+        rows = self._db.execute(_PENDING).fetchall()
+        return [result for row in rows if (result := _result(row[0]))]
+
+    def acknowledge(self, attempt_id: str) -> None:
+        self._db.execute(_ACKNOWLEDGE, {"attempt_id": attempt_id})
+        self._db.execute(_DROP_OLD_ATTEMPTS, {"kept": KEPT})
+
+    def close_interrupted(self, now: datetime) -> Sequence[str]:
+        """At start-up: every attempt without a result failed, because nobody knows how far it came."""
+        rows = self._db.execute(_UNFINISHED).fetchall()
+        for attempt_id, started in rows:
+            self.finish(
+                StepResult(
+                    attempt_id=attempt_id,
+                    state=StepState.FAILED,
+                    started=datetime.fromisoformat(started),
+                    ended=now,
+                    reason=INTERRUPTED,
+                )
+            )
+        return [attempt_id for attempt_id, _ in rows]
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _result(text: str | None) -> StepResult | None:
+    message = decode(text) if text else None
+    return message if isinstance(message, StepResult) else None
