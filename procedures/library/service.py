@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from kb.search.service import Search
+from typing import TYPE_CHECKING, Any
 
 from compagnon import audit, events
 from compagnon.audit.model import Actor
@@ -14,6 +12,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from procedures.format.rules.case import Known
 from procedures.library import indexing, store, texts
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import (
@@ -27,6 +26,9 @@ from procedures.library.model import (
     verdict,
 )
 from procedures.library.shelf import Shelf, found
+
+if TYPE_CHECKING:
+    from kb.search.service import Search
 
 CHANGED_MEANWHILE = N_("Somebody changed this version in the meantime. Please look at it again.")
 
@@ -168,8 +170,20 @@ class Library(Shelf):
                 raise Conflict(CHANGED_MEANWHILE)
             await _note(conn, member, "procedure.submitted", version)
 
+    async def read(self, text: str) -> texts.Reading:
+        """What a text says and what is to be mended in it, with the names that exist in the library. Raises Invalid."""
+        cleaned = texts.clean(text)
+        async with self._db.connection() as conn:
+            return texts.read(cleaned, await self._names(conn))
+
+    async def _names(self, conn: Connection) -> Known:
+        codes = await store.names(conn)
+        skills = {skill.name for skill in await self._members.all_skills()}
+        environments = {code for code, is_environment in codes if is_environment}
+        return Known(procedures={code for code, _ in codes}, environments=environments, skills=skills)
+
     async def _check_ready(self, conn: Connection, version: Version) -> None:
-        blocking = texts.read(version.text).blocking
+        blocking = texts.read(version.text, await self._names(conn)).blocking
         if blocking:
             raise NotReady(blocking)
         current = await store.published(conn, version.code, version.locale, exact=True)
@@ -186,8 +200,8 @@ class Library(Shelf):
     ) -> None:
         """Approve exactly the text ``seen``; the password is asked again (ASVS 5.0 §7.5).
 
-        Raises Forbidden for the author, the last editor, those who do not review, and a wrong password; TooMany after
-        several of them. ``address``: from where, for that count.
+        Raises Forbidden for the author, the last editor and those who do not review; Invalid(field="password") for a
+        wrong password, TooMany after several (``address``: from where, for that count).
         """
         await self._members.confirm_password(member, password, address=address)
         await self._decide(version_id, member, Decision.APPROVE, seen, _comment(comment, required=False))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-
-from kb.search.service import Search
+from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member, Role
 from compagnon.db import Database
@@ -13,6 +12,9 @@ from compagnon.i18n import N_
 from kb.search.model import Document, Filters
 from procedures.library import indexing, store
 from procedures.library.model import CODE_LIMIT, Comment, Listing, Query, Review, Summary, Verdict, Version, verdict
+
+if TYPE_CHECKING:
+    from kb.search.service import Search
 
 SEARCHED = 100  # hits that the list orders by relevance
 

@@ -84,6 +84,11 @@ OWN_OPEN = f"""
 OTHER_OPEN = f"""
 {SUMMARY} WHERE v.state IN ('draft', 'in_review') AND v.author_id <> %(member)s ORDER BY v.edited_at DESC LIMIT 200
 """
+NAMES = """
+SELECT d.code, bool_or(v.kind = 'environment')
+FROM procedure_documents d JOIN procedure_versions v ON v.document_id = d.id
+WHERE v.state IN ('draft', 'in_review', 'published') GROUP BY d.code
+"""
 EVERY_PUBLISHED = f"{SELECT} WHERE v.state = 'published' ORDER BY v.id"
 
 DOCUMENT = """
@@ -190,17 +195,17 @@ ORDER BY 1, 3 DESC, 2
 FACETS = CHOSEN + FACET_COUNTS
 
 
-async def _one(conn: Connection, kind: type[T], query: str, **params: Any) -> T | None:  # noqa: ANN401
-    async with conn.cursor(row_factory=class_row(kind)) as cursor:
+async def _one(conn: Connection, row: type[T], query: str, /, **params: Any) -> T | None:  # noqa: ANN401
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
         return await (await cursor.execute(query, params)).fetchone()
 
 
-async def _all(conn: Connection, kind: type[T], query: str, **params: Any) -> list[T]:  # noqa: ANN401
-    async with conn.cursor(row_factory=class_row(kind)) as cursor:
+async def _all(conn: Connection, row: type[T], query: str, /, **params: Any) -> list[T]:  # noqa: ANN401
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
         return await (await cursor.execute(query, params)).fetchall()
 
 
-async def _changed(conn: Connection, query: str, **params: Any) -> bool:  # noqa: ANN401
+async def _changed(conn: Connection, query: str, /, **params: Any) -> bool:  # noqa: ANN401
     return (await conn.execute(query, params)).rowcount == 1
 
 
@@ -242,6 +247,11 @@ async def titles(conn: Connection, codes: Sequence[str], locale: str) -> dict[st
     """Published titles by code; codes without a published version are left out."""
     rows = await (await conn.execute(TITLES, {"codes": list(codes), "locale": locale})).fetchall()
     return dict(rows)
+
+
+async def names(conn: Connection) -> list[tuple[str, bool]]:
+    """Every code in use, and whether it is an environment's."""
+    return await (await conn.execute(NAMES)).fetchall()
 
 
 async def waiting(conn: Connection, member_id: int) -> list[Summary]:

@@ -14,7 +14,8 @@ from compagnon.errors import Invalid
 from compagnon.i18n import N_
 from procedures import format as procedure_format
 from procedures.format.model import Block, Code, Note, Procedure, Text
-from procedures.format.problems import Finding, FormatError
+from procedures.format.problems import Finding
+from procedures.format.rules.case import Known
 from procedures.library.model import LOCALES, TEXT_LIMIT, is_code
 
 
@@ -50,12 +51,11 @@ def clean(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
-def read(text: str) -> Reading:
-    try:
-        procedure = procedure_format.parse(text)
-    except FormatError as error:
-        return Reading(text=text, procedure=None, findings=error.problems)
-    return Reading(text=text, procedure=procedure, findings=tuple(procedure_format.lint(procedure)))
+def read(text: str, known: Known | None = None) -> Reading:
+    """What a text says and everything to mend in it; ``known`` is what exists in the library for it to name."""
+    draft = procedure_format.read(text)
+    findings = procedure_format.lint(text, known=known)
+    return Reading(text=text, procedure=None if draft.problems else draft.procedure, findings=findings)
 
 
 def parsed(text: str) -> Procedure:

@@ -118,23 +118,23 @@ VALUES (%(run_id)s, %(visit_id)s, %(member)s, %(kind)s, %(body)s, %(sha256)s, %(
 COUNT_EVIDENCE = "SELECT count(*) FROM run_evidence WHERE run_id = %(id)s"
 
 
-async def _one(conn: Connection, kind: type[T], query: str, **params: Any) -> T | None:  # noqa: ANN401
-    async with conn.cursor(row_factory=class_row(kind)) as cursor:
+async def _one(conn: Connection, row: type[T], query: str, /, **params: Any) -> T | None:  # noqa: ANN401
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
         return await (await cursor.execute(query, params)).fetchone()
 
 
-async def _all(conn: Connection, kind: type[T], query: str, **params: Any) -> list[T]:  # noqa: ANN401
-    async with conn.cursor(row_factory=class_row(kind)) as cursor:
+async def _all(conn: Connection, row: type[T], query: str, /, **params: Any) -> list[T]:  # noqa: ANN401
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
         return await (await cursor.execute(query, params)).fetchall()
 
 
-async def _value(conn: Connection, query: str, **params: Any) -> int:  # noqa: ANN401
+async def _value(conn: Connection, query: str, /, **params: Any) -> int:  # noqa: ANN401
     row = await (await conn.execute(query, params)).fetchone()
     assert row is not None
     return int(row[0])
 
 
-async def _changed(conn: Connection, query: str, **params: Any) -> bool:  # noqa: ANN401
+async def _changed(conn: Connection, query: str, /, **params: Any) -> bool:  # noqa: ANN401
     return (await conn.execute(query, params)).rowcount == 1
 
 
