@@ -29,8 +29,9 @@ _SPECIAL = str.maketrans(
     | {"\u2011": "-", "\u00ad": None, "\u200b": None, "\u2060": None, "\ufeff": None}
 )
 # A run is a word or an identifier: letters and digits joined by the signs that identifiers use.
-_RUN = re.compile(r"[^\W_](?:[\w'.:/\\@+#&-]{0,510}[\w+#])?")
-_PIECE = re.compile(r"[^\W_]+")
+_RUN = re.compile(r"[^\W_](?:[\w'’ʼ‘＇.:/\\@+#&-]{0,510}[\w+#])?")
+# What stands between these signs: folders and hosts, then words, each level inside the one before.
+_SEPARATORS = (re.compile(r"[^/\\@:]+"), re.compile(r"[^\W_]+"))
 _HEX = re.compile(r"0[xX][0-9a-fA-F]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])")
 
@@ -107,22 +108,35 @@ def _without_elision(text: str, start: int, end: int) -> Iterator[tuple[int, int
 
 
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """A plain word as it is; an identifier whole (when not too long), then its parts."""
+    """A plain word as it is; an identifier whole, then its parts, of which some are whole identifiers themselves:
+    /etc/resolv.conf → etc/resolv.conf, etc, resolv.conf, resolv, conf.
+    """
     run = text[start:end]
     if run.isalpha() and not _CAMEL.search(run):
         yield start, end, False
         return
-    parts = list(_parts(run))
-    if len(run) <= MAX_TERM and (len(parts) != 1 or parts[0] != (0, len(run))):
+    for low, high, whole in _levels(run, 0, len(run), _SEPARATORS):
+        yield start + low, start + high, whole
+
+
+def _levels(run: str, start: int, end: int, separators: tuple[re.Pattern[str], ...]) -> Iterator[tuple[int, int, bool]]:
+    """Cut at the outermost separators first; what has parts is given whole before them."""
+    word = run[start:end]
+    if not separators:
+        cuts = _cuts(word)
+        if cuts != ((0, len(word)),) and len(word) <= MAX_TERM:
+            yield start, end, True
+        for low, high in cuts:
+            yield start + low, start + high, False
+        return
+    parts = [match.span() for match in separators[0].finditer(word)]
+    if parts == [(0, len(word))]:
+        yield from _levels(run, start, end, separators[1:])
+        return
+    if len(word) <= MAX_TERM:
         yield start, end, True
-    for part_start, part_end in parts:
-        yield start + part_start, start + part_end, False
-
-
-def _parts(run: str) -> Iterator[tuple[int, int]]:
-    for piece in _PIECE.finditer(run):
-        for low, high in _cuts(piece.group()):
-            yield piece.start() + low, piece.start() + high
+    for low, high in parts:
+        yield from _levels(run, start + low, start + high, separators[1:])
 
 
 @lru_cache(maxsize=16_384)

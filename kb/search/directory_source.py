@@ -8,7 +8,7 @@ from compagnon.auth.model import Member
 from compagnon.directory.model import ClientHit
 from compagnon.directory.service import Directory
 from compagnon.i18n import N_
-from kb.search.model import Hit
+from kb.search.model import Hit, Piece
 from kb.search.records import RecordQuery
 
 

@@ -81,13 +81,8 @@ class Search:
 
     def kinds(self) -> Sequence[Group]:
         """Every kind that can be searched, as groups without hits, in the order in which they are shown."""
-        library = [
-            Group(kind=kind, label=shelf.label, icon=shelf.icon, hits=()) for kind, shelf in self._shelves.items()
-        ]
-        records = [
-            Group(kind=kind, label=source.label, icon=source.icon, hits=()) for kind, source in self._records.items()
-        ]
-        return (*library, *records)
+        known: dict[str, Shelf | RecordSource] = {**self._shelves, **self._records}
+        return [Group(kind=kind, label=each.label, icon=each.icon, hits=()) for kind, each in known.items()]
 
     # writing
 
