@@ -28,7 +28,7 @@ from compagnon.web.feature import Feature, TopicGuard
 from compagnon.web.forms import Form
 from compagnon.web.guards import REFUSALS
 from compagnon.web.live import Live
-from compagnon.web.navigation import Navigation
+from compagnon.web.navigation import Navigation, entries
 from compagnon.web.signin import SignInMiddleware
 from compagnon.web.static import StaticFiles
 
@@ -82,6 +82,7 @@ def templates_of(
             "nav_items": navigation.items,
             "nav_actions": navigation.actions,
             "nav_current": navigation.current,
+            "shell_entries": entries,
             "cooperative": lambda: settings.cooperative,
         },
     )

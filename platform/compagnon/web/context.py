@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -32,12 +33,21 @@ class RequestContext:
     cookies: list[str] = field(default_factory=list)  # complete Set-Cookie values to send
 
 
+_current: ContextVar[RequestContext | None] = ContextVar("compagnon_request", default=None)
+
+
 def new(locale: str) -> RequestContext:
     return RequestContext(request_id=secrets.token_hex(6), locale=locale)
 
 
+def current() -> RequestContext | None:
+    """The request this task answers; for what is called inside a template."""
+    return _current.get()
+
+
 def put(scope: Scope, context: RequestContext) -> None:
     cast("dict[str, Any]", scope)[KEY] = context
+    _current.set(context)
 
 
 def of(scope: Scope) -> RequestContext | None:

@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 
 from compagnon import i18n
 from compagnon.i18n import formats
+from compagnon.web import context as contexts
+from compagnon.web.csrf import FIELD
 
 
 def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> Environment:
@@ -25,7 +27,7 @@ def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> En
         cache_size=-1,
     )
     environment.globals.update(
-        {"_": translate, "gettext": translate, "ngettext": translate_plural, "locale_now": i18n.current_locale, **extra}
+        {"_": translate, "csrf_input": csrf_input, "gettext": translate, "ngettext": translate_plural, "locale_now": i18n.current_locale, **extra}
     )
     environment.filters.update(
         {
@@ -38,6 +40,7 @@ def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> En
             "filesize": formats.filesize,
             "iso": formats.iso,
             "json_data": json_data,
+            "browser_name": browser_name,
         }
     )
     return environment
@@ -66,9 +69,33 @@ def _filled(text: str, fields: Mapping[str, object]) -> Markup:
     return Markup(escape(text)).format(**fields)  # noqa: S704 - escaped first; format() escapes each field
 
 
+def csrf_input() -> Markup:
+    """The hidden field of every form that posts; also inside macros, which do not see the page's names."""
+    known = contexts.current()
+    token = escape(known.csrf_token if known else "")
+    return Markup(f'<input type="hidden" name="{FIELD}" value="{token}">')  # noqa: S704 - escaped just above
+
+
 def json_data(value: object) -> Markup:
     """For ``<script type="application/json">{{ value|json_data }}</script>``: no character can end the element."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(character, code)
     return Markup(text)  # noqa: S704 - made safe just above
+
+
+BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(agent: str) -> str:
+    """A User-Agent header as people say it: "Firefox, Linux"; the header's beginning where it says nothing known."""
+    names = [next((name for mark, name in known if mark in agent), "") for known in (BROWSERS, SYSTEMS)]
+    return ", ".join(name for name in names if name) or agent[:40] or "?"

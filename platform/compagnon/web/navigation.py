@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compagnon.auth.model import Member
+from compagnon.i18n import gettext
 from compagnon.web.feature import Action, Feature, NavItem
 
 
@@ -27,3 +28,8 @@ class Navigation:
             item.href for item in self._items if path == item.href or path.startswith(item.href.rstrip("/") + "/")
         ]
         return max((href for href in fitting if href != "/" or path == "/"), key=len, default="")
+
+
+def entries(items: Sequence[NavItem | Action], here: str) -> list[dict[str, str]]:
+    """For the command palette's script: where each leads and what it is called in the reader's language."""
+    return [{"href": item.href, "label": gettext(item.label), "icon": item.icon} for item in items if item.href != here]

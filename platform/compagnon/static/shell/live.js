@@ -1,0 +1,83 @@
+// Parts of the page that refetch themselves when their topic moves:
+//   <div data-live="ticket:12" hx-get="/tickets/12/fragment" hx-trigger="live">
+// Several topics are separated by spaces. Scripts may listen to the document's event "live:event" (detail: topic, kind);
+// a page that only wants that names its topics in data-live without hx-get.
+// One event stream for the page; closed while the page is hidden, so that many open tabs do not use up connections.
+
+const HIDDEN_FOR = 30_000; // milliseconds before a hidden page lets go
+
+let source = null;
+let topics = "";
+let broken = false;
+let hiddenTimer = 0;
+
+export function startLive() {
+  connect();
+  document.body.addEventListener("htmx:load", () => connect());
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiddenTimer);
+    if (document.hidden) hiddenTimer = setTimeout(close, HIDDEN_FOR);
+    else if (!source) { connect(); refreshAll(); }
+  });
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) { connect(); refreshAll(); } });
+}
+
+function wanted() {
+  const found = new Set();
+  for (const part of document.querySelectorAll("[data-live]")) {
+    part.dataset.live.split(/\s+/).filter(Boolean).forEach((topic) => found.add(topic));
+  }
+  return [...found].sort().slice(0, 50).join(",");
+}
+
+function connect() {
+  const now = wanted();
+  if (source && now === topics) return;
+  close();
+  topics = now;
+  if (!topics) return;
+  source = new EventSource(`/events?topics=${encodeURIComponent(topics)}`);
+  source.onopen = () => { if (broken) refreshAll(); broken = false; show(true); };
+  source.onmessage = (message) => hear(JSON.parse(message.data));
+  source.onerror = () => {
+    broken = true;
+    setTimeout(() => show(!broken), 3000);
+    if (source?.readyState === EventSource.CLOSED) retryLater();
+  };
+}
+
+// The browser gives up when the server answers an error (a restart behind a proxy): try again by ourselves.
+function retryLater() {
+  source = null;
+  setTimeout(() => { if (!source && !document.hidden) connect(); }, 4000 + Math.random() * 4000);
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+function hear(event) {
+  document.dispatchEvent(new CustomEvent("live:event", { detail: event }));
+  if (event.kind === "signed_out") { window.location.reload(); return; }
+  for (const part of document.querySelectorAll("[data-live]")) {
+    if (event.kind === "lost" || part.dataset.live.split(/\s+/).includes(event.topic)) refresh(part);
+  }
+}
+
+// Events that come close together cause one request: the second waits for the first.
+const waiting = new WeakMap();
+
+function refresh(part) {
+  if (waiting.has(part)) return;
+  waiting.set(part, setTimeout(() => { waiting.delete(part); window.htmx?.trigger(part, "live"); }, 40));
+}
+
+function refreshAll() {
+  document.querySelectorAll("[data-live]").forEach(refresh);
+}
+
+function show(connected) {
+  document.getElementById("connection").hidden = connected;
+}
