@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
 from procedures.format import desktop, texts
-from procedures.format.model import Conformity, Procedure, Step
+from procedures.format.model import Block, Conformity, Procedure, Step
+from procedures.format.yamls import flow
 
-MAX_WORDS = 3000
-"""Longer texts are compared line by line: the word comparison grows with the square of the length."""
+MAX_PIECES = 1000
+"""Texts of more words are compared line by line: comparing grows with the square of the number of pieces, and more."""
 
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+_WORDS = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -82,19 +84,26 @@ def diff(before: Procedure, after: Procedure) -> ProcedureDiff:
 
 
 def pieces(before: str, after: str) -> tuple[Piece, ...]:
-    """``before`` and ``after`` cut where they differ; joining all but ADDED gives ``before``, all but REMOVED ``after``."""
-    old, new = _WORDS.findall(before), _WORDS.findall(after)
-    if max(len(old), len(new)) > MAX_WORDS:
-        old, new = _LINES.findall(before), _LINES.findall(after)
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    """Where the two differ. All but ADDED joined gives ``before``; all but REMOVED gives ``after``."""
+    old, new = _cut(before, after)
     found: list[Piece] = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag == "equal":
-            found.append(Piece(kind=Kind.SAME, text="".join(old[i1:i2])))
+    for _, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        removed, added = "".join(old[i1:i2]), "".join(new[j1:j2])
+        if removed == added:
+            found.append(Piece(kind=Kind.SAME, text=removed))
             continue
-        found += [Piece(kind=Kind.REMOVED, text="".join(old[i1:i2]))] if i1 < i2 else []
-        found += [Piece(kind=Kind.ADDED, text="".join(new[j1:j2]))] if j1 < j2 else []
+        found += [Piece(kind=Kind.REMOVED, text=removed)] if removed else []
+        found += [Piece(kind=Kind.ADDED, text=added)] if added else []
     return tuple(found)
+
+
+def _cut(before: str, after: str) -> tuple[list[str], list[str]]:
+    """Into words where that is affordable, else into lines, else not at all."""
+    for pattern in (_WORDS, _LINES):
+        old, new = pattern.findall(before), pattern.findall(after)
+        if max(len(old), len(new)) <= MAX_PIECES:
+            return old, new
+    return [before], [after]
 
 
 def _fields(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FieldDiff, ...]:
@@ -119,7 +128,7 @@ def _sections(procedure: Procedure) -> dict[str, str]:
         "context": _text(procedure.context),
         "desktop": "\n".join(desktop.write(procedure.desktop)) if procedure.desktop else "",
         "result": _text(procedure.result.body),
-        "result.check": "\n".join(texts.flow(check.spec) for check in procedure.result.checks),
+        "result.check": "\n".join(flow(check.spec) for check in procedure.result.checks),
         "after": _text(procedure.after),
     }
     for section in procedure.others:
@@ -127,7 +136,7 @@ def _sections(procedure: Procedure) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _text(blocks: tuple[texts.Block, ...]) -> str:
+def _text(blocks: tuple[Block, ...]) -> str:
     return "\n\n".join(texts.blocks(blocks))
 
 
@@ -162,25 +171,35 @@ def _by_id(owners: Sequence[Step | Conformity]) -> dict[str, Step | Conformity]:
 
 def _moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
     """The fewest ids whose move explains the new order: those outside the longest common run."""
-    common_old, common_new = [name for name in old if name in set(new)], [name for name in new if name in set(old)]
-    still = _longest_increasing([common_old.index(name) for name in common_new])
-    return {name for name in common_new if common_old.index(name) not in still}
+    places = {name: place for place, name in enumerate(old)}
+    common = [name for name in new if name in places]
+    still = _longest_increasing([places[name] for name in common])
+    return {name for name in common if places[name] not in still}
 
 
 def _longest_increasing(numbers: Sequence[int]) -> set[int]:
-    best: list[list[int]] = []
+    """The longest increasing subsequence of distinct numbers, by patience sorting."""
+    tops: list[int] = []
+    before: dict[int, int | None] = {}
     for number in numbers:
-        before = max((run for run in best if run[-1] < number), key=len, default=[])
-        best.append([*before, number])
-    return set(max(best, key=len, default=[]))
+        pile = bisect_left(tops, number)
+        before[number] = tops[pile - 1] if pile else None
+        tops[pile : pile + 1] = [number]
+    found: set[int] = set()
+    last = tops[-1] if tops else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
 
 
 def _merged(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     """The new order, each removed id after the one it used to follow."""
     followers: dict[str | None, list[str]] = {}
+    kept = set(new)
     anchor: str | None = None
     for name in old:
-        if name in set(new):
+        if name in kept:
             anchor = name
         else:
             followers.setdefault(anchor, []).append(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, cast
 
 import nh3
@@ -19,7 +20,7 @@ from markupsafe import Markup, escape
 from compagnon.i18n import N_, gettext
 from compagnon_agent.protocol.parameters import ParameterError, substitute
 from compagnon_agent.protocol.quoting import PLACEHOLDER
-from procedures.format import markdown
+from procedures.format import markdown, texts
 from procedures.format.links import is_local, procedure_target
 from procedures.format.model import Block, Code, Note, NoteKind, Text
 
@@ -33,12 +34,10 @@ _ALERTS: Mapping[NoteKind, tuple[str, str, str]] = {
 _ALIGNED = {"text-align:center": "text-center", "text-align:right": "text-end", "text-align:left": "text-start"}
 
 _TABLE = {"table", "tbody", "td", "th", "thead", "tr"}
-_PROSE = {
-    "a", "blockquote", "br", "code", "em", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "s", "span", "strong", "ul",
-}  # fmt: skip
+_PROSE = {"a", "blockquote", "br", "code", "em", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "s", "span"}
 
 _CLEANER = nh3.Cleaner(
-    tags=_PROSE | _TABLE,
+    tags={"strong", "ul"} | _PROSE | _TABLE,
     clean_content_tags={"script", "style"},
     attributes={"a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}},
     tag_attribute_values={"img": {"loading": {"lazy"}}},
@@ -67,7 +66,13 @@ DEFAULT = Target()
 
 def blocks_html(blocks: Iterable[Block], target: Target = DEFAULT) -> Markup:
     """A body as HTML. Whatever the blocks hold, nothing in it can run or load from elsewhere."""
-    return Markup("\n").join(block_html(block, target) for block in blocks)
+    parts: list[Markup] = []
+    for is_text, run in groupby(blocks, key=lambda block: isinstance(block, Text)):
+        if is_text:  # neighbours at once: they are cut where Markdown cuts them anyway, and it is several times faster
+            parts.append(markdown_html("\n\n".join(texts.blocks(tuple(run))), target))
+        else:
+            parts += [block_html(block, target) for block in run]
+    return Markup("\n").join(parts)
 
 
 def block_html(block: Block, target: Target = DEFAULT) -> Markup:

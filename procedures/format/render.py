@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from procedures.format import desktop, texts
 from procedures.format.model import Conformity, Procedure, Role, Step
 from procedures.format.parse import SECTION_NAMES, parse
+from procedures.format.yamls import flow
 
 
 def render(procedure: Procedure) -> str:
@@ -61,7 +62,7 @@ def _desktop(procedure: Procedure) -> list[str]:
 
 
 def _result(procedure: Procedure) -> list[str]:
-    checks = (("check", texts.flow(check.spec)) for check in procedure.result.checks)
+    checks = (("check", flow(check.spec)) for check in procedure.result.checks)
     return [*texts.blocks(procedure.result.body), *_list(checks)]
 
 
