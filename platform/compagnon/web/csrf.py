@@ -19,8 +19,8 @@ from litestar.enums import RequestEncodingType
 from compagnon.errors import Forbidden
 from compagnon.i18n import N_
 
-FIELD = "csrf_token"
-HEADER = "x-csrf-token"
+FIELD = "_csrf_token"
+HEADER = "x-csrftoken"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS = frozenset({RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART})
 Connection = ASGIConnection[Any, Any, Any, Any]

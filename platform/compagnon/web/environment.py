@@ -27,7 +27,7 @@ def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> En
         cache_size=-1,
     )
     environment.globals.update(
-        {"_": translate, "csrf_input": csrf_input, "gettext": translate, "ngettext": translate_plural, "locale_now": i18n.current_locale, **extra}
+        {"_": translate, "csrf_field": csrf_field, "gettext": translate, "ngettext": translate_plural, "locale_now": i18n.current_locale, **extra}
     )
     environment.filters.update(
         {
@@ -69,7 +69,7 @@ def _filled(text: str, fields: Mapping[str, object]) -> Markup:
     return Markup(escape(text)).format(**fields)  # noqa: S704 - escaped first; format() escapes each field
 
 
-def csrf_input() -> Markup:
+def csrf_field() -> Markup:
     """The hidden field of every form that posts; also inside macros, which do not see the page's names."""
     known = contexts.current()
     token = escape(known.csrf_token if known else "")

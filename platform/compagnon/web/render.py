@@ -14,7 +14,7 @@ from compagnon.web import context as contexts
 from compagnon.web.context import Toast
 
 AnyRequest = Request[Any, Any, Any]
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"
 KINDS = frozenset({"success", "info", "warning", "danger"})
 
 
