@@ -27,6 +27,7 @@ PROBE_SECONDS = 30.0
 LARGEST_COPY = 2 * 1024 * 1024  # bytes of one file under /etc: certificates bundles fit, databases do not
 COMPLETE = "complete"
 SKELETON = (
+    "var/backups",
     "var/cache/apt/archives/partial",
     "var/lib/apt/lists/partial",
     "var/lib/misc",
