@@ -1,6 +1,6 @@
 """Running one command line of a consented step: bounded in time and output, in a process group of its own.
 
-The command line is an argv list made here, ``[interpreter, "-c", script]``; its environment is minimal, its input empty.
+The command line is an argv list made here, ``[interpreter, "-c", script]``; environment minimal, input empty.
 """
 
 from __future__ import annotations

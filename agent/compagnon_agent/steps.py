@@ -63,6 +63,10 @@ class Steps:
         task = self._running.get(attempt_id)
         return task is not None and task.cancel()
 
+    def cancel_all(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+
     async def _one(self, request: Execute) -> StepResult:
         try:
             values = validate_all(request.manifest.parameters, request.parameters)

@@ -1,0 +1,342 @@
+"""The running agent: what each message of the server leads to. Whether it may is asked of :func:`.authorise.authorise`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from . import consent, facts
+from . import policy as policies
+from .audit import AuditLog
+from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise
+from .banner import Banner
+from .evaluate import evaluate
+from .identity import Identity
+from .policy import LocalPolicy, PolicyError, Subject
+from .protocol import messages
+from .protocol.checks import CheckError, CheckResult, bind_checks
+from .protocol.checks import Outcome as CheckOutcome
+from .protocol.manifest import Risk, digest
+from .protocol.messages import (
+    CheckRequest,
+    CheckResults,
+    ConsentAnswer,
+    ConsentKind,
+    ConsentRequest,
+    ConsentSource,
+    EndReason,
+    Execute,
+    Message,
+    OpenSession,
+    Problem,
+    SessionEnded,
+    SessionRefused,
+)
+from .protocol.parameters import ParameterError
+from .protocol.wire import JSON, WireError
+from .question import question
+from .session import Session
+from .settings import Settings
+from .steps import Steps
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+CAPABILITIES = ("checks", "steps", "terminal")
+MAX_JOBS = 64
+MAX_SESSIONS = 4
+MAX_QUESTIONS = 5
+CHECKS_AT_ONCE = 3
+
+
+class Agent:
+    """``send`` hands a message to the control connection, if there is one; what must not be lost is in the store."""
+
+    def __init__(self, settings: Settings, identity: Identity, store: Store) -> None:
+        self.settings = settings
+        self.identity = identity
+        self.store = store
+        self.policy: LocalPolicy = policies.load(settings.folder)
+        self.audit = AuditLog(settings.folder)
+        self.sessions: dict[str, Session] = {}
+        self.send: Callable[[Message], None] = lambda _message: None
+        self.cooperative = ""
+        self._steps = Steps(store, self.decide)
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._questions: dict[str, asyncio.Task[consent.Reply]] = {}
+        self._asking = asyncio.Lock()
+        self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
+        for attempt_id in store.close_interrupted(datetime.now(UTC)):
+            self.audit.record("step.interrupted", {"attempt": attempt_id})
+
+    # -- life
+
+    def begin(self, job: Coroutine[Any, Any, None]) -> bool:
+        """Run ``job`` beside the connection; False (and nothing runs) when there is too much to do already."""
+        if len(self._jobs) >= MAX_JOBS:
+            job.close()
+            return False
+        task = asyncio.create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and task.exception():
+            log.error("unexpected", exc_info=task.exception())
+
+    async def close(self) -> None:
+        for task in list(self._jobs):
+            task.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def close_sessions(self) -> None:
+        """Wait for sessions that were told to end."""
+        while self.sessions:
+            await asyncio.wait(self._jobs, timeout=0.1)
+
+    def reload_policy(self) -> None:
+        """Take over an edited policy file; a broken one changes nothing but the log."""
+        try:
+            fresh = policies.load(self.settings.folder)
+        except PolicyError as fault:
+            log.error("%s (the old policy stays)", fault)
+            return
+        if fresh != self.policy:
+            self.policy = fresh
+            self.audit.record("policy.changed", {"mode": fresh.mode})
+            self.send(self.policy_report())
+
+    def policy_report(self) -> messages.Policy:
+        return self.policy.report(self.settings.root_note)
+
+    async def collect_facts(self) -> dict[str, JSON]:
+        return await asyncio.to_thread(facts.collect, self.settings.root_note)
+
+    def decide(self, request: Request) -> Decision:
+        """Ask, and write the answer down."""
+        self.reload_policy()
+        now = datetime.now(UTC)
+        decision = authorise(request, policy=self.policy, grants=self.store.grants(now), now=now)
+        details = {**_describe(request), "allowed": decision.allowed, "reason": decision.reason}
+        self.audit.record("decision", details)
+        return decision
+
+    # -- what the server asks
+
+    def handle(self, message: Message) -> None:
+        """One message of an authenticated server. Never blocks: work goes on beside the connection."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            log.info("ignored: %s", getattr(message, "name", message.TYPE))
+        else:
+            handler(self, message)
+
+    def _work(self, about: str, job: Coroutine[Any, Any, None]) -> None:
+        if not self.begin(job):
+            self.send(Problem(about=about, reason="the agent has too much to do: ask again later"))
+
+    async def _checks(self, request: CheckRequest) -> None:
+        if not self.decide(ChecksRequest(checks=request.checks)).allowed:
+            log.info("command checks were asked for outside a procedure: not run")
+        async with self._checking:
+            try:
+                bound = bind_checks(request.checks, request.parameters)
+                results = await evaluate(bound, timeout=request.timeout, commands=False)
+            except (ParameterError, CheckError) as fault:
+                results = tuple(
+                    CheckResult(check=check, outcome=CheckOutcome.ERROR, observed={}, reason=str(fault)[:500])
+                    for check in request.checks
+                )
+        self.send(CheckResults(request_id=request.request_id, results=results))
+
+    async def _step(self, request: Execute) -> None:
+        result = await self._steps.attempt(request)
+        if result:
+            self.audit.record("step", {"attempt": request.attempt_id, "step": request.step_id, "state": result.state})
+            self.send(result)
+
+    def _cancel(self, message: messages.Cancel) -> None:
+        asked = self._questions.get(message.id)
+        if asked:
+            asked.cancel()
+        self._steps.cancel(message.id)
+
+    # -- consent
+
+    async def _consent(self, request: ConsentRequest) -> None:
+        try:
+            subject = _subject(request)
+        except WireError as fault:
+            self.send(Problem(about=request.request_id, reason=str(fault)))
+            return
+        self.reload_policy()
+        allowed = self.policy.grants_for(subject)
+        longest = min(timedelta(seconds=request.seconds), self.policy.longest())
+        if allowed is not None:
+            reply = consent.Reply(granted=True, source=ConsentSource.POLICY)
+            longest = min(longest, allowed)
+        else:
+            reply = await self._ask(request, longest)
+        self._answer(request, subject, reply, datetime.now(UTC) + longest)
+
+    async def _ask(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
+        if len(self._questions) >= MAX_QUESTIONS:
+            return consent.Reply(granted=False, reason="too many questions are open already")
+        task = asyncio.create_task(self._ask_in_turn(request, longest))
+        self._questions[request.request_id] = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task.cancelled() and not _being_cancelled():
+                return consent.Reply(granted=False, reason="the question was withdrawn")
+            task.cancel()
+            raise
+        finally:
+            self._questions.pop(request.request_id, None)
+
+    async def _ask_in_turn(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
+        async with self._asking:
+            return await consent.ask(question(request, longest.total_seconds()))
+
+    def _answer(self, request: ConsentRequest, subject: Subject, reply: consent.Reply, until: datetime) -> None:
+        granted = reply.granted is True
+        details: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
+        self.audit.record(
+            "consent", {**details, "granted": granted, "source": reply.source, "member": request.member_name}
+        )
+        if granted:
+            self.store.add_grant(
+                Grant(
+                    kind=request.kind,
+                    ticket_id=request.ticket_id,
+                    until=until,
+                    source=reply.source,
+                    digest=digest(request.manifest) if request.manifest else "",
+                    procedure=subject.procedure,
+                    risk=subject.risk,
+                    session_id=request.session_id or "",
+                    capability=subject.capability,
+                )
+            )
+        self.send(
+            ConsentAnswer(
+                request_id=request.request_id,
+                granted=granted,
+                source=reply.source,
+                reason=reply.reason,
+                until=until if granted else None,
+                person=consent.person() if reply.source is not ConsentSource.POLICY else "",
+            )
+        )
+
+    # -- sessions
+
+    async def _open(self, request: OpenSession) -> None:
+        if request.session_id in self.sessions:
+            return None  # asked twice: it is being dialled already
+        wanted = SessionRequest(
+            ticket_id=request.ticket_id, session_id=request.session_id, capability=request.capability
+        )
+        decision = self.decide(wanted)
+        if not decision.allowed or decision.until is None:
+            return self._refuse(request, decision.reason, needs_consent=decision.needs_consent)
+        if request.capability != "terminal":
+            return self._refuse(request, f"this agent has no {request.capability}")
+        if len(self.sessions) >= MAX_SESSIONS:
+            return self._refuse(request, "too many sessions are open already")
+        await self._session(request, decision.until)
+
+    def _refuse(self, request: OpenSession, reason: str, *, needs_consent: bool = False) -> None:
+        self.send(SessionRefused(session_id=request.session_id, reason=reason[:500], needs_consent=needs_consent))
+
+    async def _session(self, request: OpenSession, until: datetime) -> None:
+        settings = self.settings
+        session = Session(request, self.identity, until=until, grace=settings.session_grace, shell=settings.shell)
+        self.sessions[session.id] = session
+        self.audit.record("session.open", {"session": session.id, "member": request.member_name})
+        reason = EndReason.LOST
+        try:
+            async with Banner(request.member_name, request.ticket_id, lambda: self.stop_sessions(session.id)):
+                reason = await session.run()
+        except OSError as fault:
+            self._refuse(request, f"no terminal: {fault}")
+        finally:
+            del self.sessions[session.id]
+            self.store.withdraw_session(session.id)
+            self.audit.record("session.end", {"session": session.id, "reason": reason})
+            self.send(SessionEnded(session_id=session.id, reason=reason, exit_code=session.exit_code))
+
+    def stop_sessions(self, session_id: str | None = None) -> int:
+        """Stop, pressed at the machine: the session (or all) ends and its consent is taken back."""
+        stopped = [item for item in self.sessions.values() if session_id in (None, item.id)]
+        for session in stopped:
+            session.end(EndReason.CLIENT)
+            self.send(messages.ConsentWithdrawn(session_id=session.id, reason="stopped at the machine"))
+        return len(stopped)
+
+    def withdraw_all(self) -> int:
+        """Every consent given here is taken back, every session and every running step stops."""
+        self.stop_sessions()
+        self._steps.cancel_all()
+        count = self.store.withdraw_all()
+        self.audit.record("consent.withdrawn", {"grants": count})
+        self.send(messages.ConsentWithdrawn(reason="all consents were taken back at the machine"))
+        return count
+
+    def _end(self, message: SessionEnded) -> None:
+        session = self.sessions.get(message.session_id)
+        if session:
+            session.end(message.reason)
+
+    _handlers: Mapping[type[Message], Callable[[Agent, Any], None]] = {
+        CheckRequest: lambda self, message: self._work(message.request_id, self._checks(message)),
+        Execute: lambda self, message: self._work(message.attempt_id, self._step(message)),
+        ConsentRequest: lambda self, message: self._work(message.request_id, self._consent(message)),
+        OpenSession: lambda self, message: self._work(message.session_id, self._open(message)),
+        SessionEnded: lambda self, message: self._end(message),
+        messages.Cancel: lambda self, message: self._cancel(message),
+        messages.StepAck: lambda self, message: self.store.acknowledge(message.attempt_id),
+        messages.Heartbeat: lambda self, message: None,
+        messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
+    }
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _subject(request: ConsentRequest) -> Subject:
+    if request.kind is ConsentKind.PROCEDURE:
+        if request.manifest is None:
+            raise WireError("manifest", "is missing")
+        return Subject(kind=request.kind, procedure=request.manifest.procedure, risk=request.manifest.risk)
+    if request.session_id is None or request.capability is None:
+        raise WireError("session_id", "is missing")
+    return Subject(kind=request.kind, capability=request.capability, risk=Risk.HIGH)
+
+
+def _describe(request: Request) -> dict[str, JSON]:
+    if isinstance(request, ChecksRequest):
+        return {"kind": "checks", "checks": len(request.checks)}
+    if isinstance(request, StepRequest):
+        manifest = request.manifest
+        return {
+            "kind": "step",
+            "ticket": request.ticket_id,
+            "procedure": f"{manifest.procedure}@{manifest.version}",
+            "digest": digest(manifest),
+            "step": request.step_id,
+            "phase": request.phase,
+        }
+    return {
+        "kind": "session",
+        "ticket": request.ticket_id,
+        "session": request.session_id,
+        "capability": request.capability,
+    }

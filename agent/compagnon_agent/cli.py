@@ -1,0 +1,192 @@
+"""``compagnon-agent``: enrol this machine, run the agent, look at it, stop it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from . import __version__, audit, identity, local, policy, service
+from .checks.system import identify
+from .enrol import EnrolmentError, enrol
+from .run import only_one, serve
+from .settings import Settings, SettingsError, private_folder, write_private
+from .store import STORE_FILE
+
+log = logging.getLogger("compagnon_agent")
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="compagnon-agent", description="The agent of Compagnon on a client's machine.")
+    main.add_argument("--version", action="version", version=f"compagnon-agent {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--state-dir", type=Path, help="private folder of the agent (or COMPAGNON_AGENT_DIR)")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    enrolment = add("enroll", "Enrol this machine with the code that the technician reads out.")
+    enrolment.add_argument("url", help="https://compagnon.example.org")
+    enrolment.add_argument("code", nargs="+", help="the code: words or digits")
+    enrolment.add_argument("--name", default="", help="how the machine is called in Compagnon")
+    enrolment.add_argument("--force", action="store_true", help="enrol again, with a new key")
+    enrolment.add_argument("--allow-http", action="store_true", help="accept an address without TLS")
+    running = add("run", "Run the agent until it is told to stop.")
+    running.add_argument("--root-note", default="", help="a sentence about this root, shown on the machine's page")
+    running.add_argument("--verbose", action="store_true", help="say more")
+    add("status", "Say whether the agent runs, is connected, and what it has agreed to.")
+    add("policy", "Show what this machine grants without asking.")
+    add("stop-session", "End the open remote sessions now.")
+    add("withdraw", "Take back every consent; sessions and running steps stop.")
+    add("audit", "Verify the machine's own record of requests and decisions.")
+    add("install-service", "Start the agent with the machine (systemd).")
+    removal = add("uninstall", "Remove the service and everything the agent keeps.")
+    removal.add_argument("--yes", action="store_true", help="do not ask")
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    try:
+        settings = Settings.load(folder=options.state_dir, root_note=getattr(options, "root_note", ""))
+        status = COMMANDS[options.command](settings, options)
+    except (SettingsError, policy.PolicyError, EnrolmentError, service.ServiceError) as fault:
+        sys.exit(f"compagnon-agent: {fault}")
+    except local.NotRunning:
+        sys.exit(f"compagnon-agent: no agent is running on {settings.folder}.")
+    sys.exit(status)
+
+
+def _enrol(settings: Settings, options: argparse.Namespace) -> int:
+    folder = private_folder(settings.folder)
+    known = identity.load(folder)
+    if known and not options.force:
+        raise EnrolmentError(f"This machine is enrolled already with {known.server} (--force enrols it again).")
+    with only_one(settings):
+        if options.force:
+            identity.forget(folder)
+        done = enrol(folder, options.url, " ".join(options.code), name=options.name, allow_http=options.allow_http)
+        if not (folder / policy.POLICY_FILE).exists():
+            write_private(folder / policy.POLICY_FILE, policy.DEFAULT.encode())
+    waiting = " A technician must approve it now." if done.state == "pending" else ""
+    print(f"Enrolled as machine {done.machine_id}.{waiting}")
+    return 0
+
+
+def _enrolled(settings: Settings) -> identity.Identity:
+    known = identity.load(private_folder(settings.folder))
+    if known is None:
+        raise SettingsError("this machine is not enrolled yet: run 'compagnon-agent enroll URL CODE' first")
+    return known
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    known = _enrolled(settings)
+    policy.load(settings.folder)
+    with only_one(settings):
+        reason = asyncio.run(serve(settings, known))
+    if reason:
+        log.error("the server revoked this machine: %s", reason)
+        return 3
+    return 0
+
+
+def _status(settings: Settings, _options: argparse.Namespace) -> int:
+    known = _enrolled(settings)
+    observed, _ = identify()
+    print(f"Machine {known.machine_id} ({observed['id']} {observed['version']}) of {known.server}")
+    try:
+        answer = local.call(settings.folder, "status")
+    except local.NotRunning:
+        print("The agent is not running.")
+        return 1
+    print(f"The agent is running: {answer.get('state')} {answer.get('trouble') or ''}".rstrip())
+    for item in _objects(answer.get("sessions")):
+        print(f"Open session: {item['member']}, ticket {item['ticket']}")
+    for item in _objects(answer.get("grants")):
+        print(f"Consent: {item['kind']} {item['what']}, ticket {item['ticket']}, until {item['until']}")
+    return 0
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _policy(settings: Settings, _options: argparse.Namespace) -> int:
+    folder = private_folder(settings.folder)
+    current = policy.load(folder)
+    print(f"# {folder / policy.POLICY_FILE} (mode {current.mode})")
+    print(current.source or policy.DEFAULT)
+    return 0
+
+
+def _stop_session(settings: Settings, _options: argparse.Namespace) -> int:
+    print(f"Stopped sessions: {local.call(settings.folder, 'stop-session').get('stopped')}")
+    return 0
+
+
+def _withdraw(settings: Settings, _options: argparse.Namespace) -> int:
+    print(f"Consents taken back: {local.call(settings.folder, 'withdraw').get('withdrawn')}")
+    return 0
+
+
+def _audit(settings: Settings, _options: argparse.Namespace) -> int:
+    lines, broken = audit.verify(settings.folder)
+    if broken:
+        print(f"Line {broken} does not follow from the one before it: the record was changed.")
+        return 1
+    print(f"{lines} lines, the chain is whole.")
+    return 0
+
+
+def _install(settings: Settings, _options: argparse.Namespace) -> int:
+    _enrolled(settings)
+    print(service.install(settings.folder))
+    return 0
+
+
+def _uninstall(settings: Settings, options: argparse.Namespace) -> int:
+    if not options.yes:
+        print(f"This removes the service, the key and everything in {settings.folder}. Type yes to go on: ", end="")
+        if sys.stdin.readline().strip() != "yes":
+            return 1
+    removed = service.remove()
+    with only_one(settings):
+        for path in _own_files(settings.folder):
+            path.unlink(missing_ok=True)
+    (settings.folder / "agent.lock").unlink(missing_ok=True)
+    print(f"Removed{' the service and' if removed else ''} the agent's files in {settings.folder}.")
+    return 0
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """Only what the agent made: the folder may hold other things."""
+    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, audit.AUDIT_FILE, local.SOCKET_FILE,
+             STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
+    return [folder / name for name in names]
+
+
+COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "enroll": _enrol,
+    "run": _run,
+    "status": _status,
+    "policy": _policy,
+    "stop-session": _stop_session,
+    "withdraw": _withdraw,
+    "audit": _audit,
+    "install-service": _install,
+    "uninstall": _uninstall,
+}
+
+if __name__ == "__main__":
+    main()

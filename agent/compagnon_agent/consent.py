@@ -1,0 +1,153 @@
+"""Asking the person at the machine: in a dialog on a desktop, else in the agent's own terminal, else not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from .protocol.messages import ConsentSource
+from .protocol.wire import dumps, write_record
+from .question import Question
+from .words import say
+
+NOBODY = "nobody can be asked here"
+NO_ANSWER = "nobody answered in time"
+SAID_NO = "the person at the machine refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """``granted`` is None when this way of asking does not work here."""
+
+    granted: bool | None
+    source: ConsentSource = ConsentSource.NONE
+    reason: str = ""
+
+
+UNASKED = Reply(granted=None, reason=NOBODY)
+
+
+def has_display() -> bool:
+    """Whether a window may be shown: a graphical session and tkinter."""
+    desktop = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(desktop) and importlib.util.find_spec("tkinter") is not None
+
+
+def has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.platform != "win32"
+
+
+def person() -> str:
+    """Who seems to be at the machine."""
+    with contextlib.suppress(Exception):
+        users = psutil.users()
+        if users:
+            return users[0].name[:120]
+    try:
+        return getpass.getuser()[:120]
+    except (OSError, KeyError):
+        return ""
+
+
+async def ask(question: Question) -> Reply:
+    """One question, at most ``question.wait`` seconds; cancelling withdraws it."""
+    reply = UNASKED
+    if has_display():
+        reply = await _dialog(question)
+    if reply.granted is None and has_terminal():
+        reply = await _terminal(question)
+    if reply.granted is None:
+        return Reply(granted=False, reason=reply.reason)
+    return reply
+
+
+async def _dialog(question: Question) -> Reply:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "compagnon_agent.dialog",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        source = dumps(write_record(question)).encode()
+        output, _ = await asyncio.wait_for(process.communicate(source), question.wait + 5)
+    except TimeoutError:
+        return Reply(granted=False, source=ConsentSource.DIALOG, reason=NO_ANSWER)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    answer = output.strip()
+    if answer == b"yes":
+        return Reply(granted=True, source=ConsentSource.DIALOG)
+    if answer == b"no":
+        return Reply(granted=False, source=ConsentSource.DIALOG, reason=SAID_NO)
+    return UNASKED
+
+
+async def _terminal(question: Question) -> Reply:
+    show: Callable[[str], None] = lambda line: print(line, flush=True)  # noqa: E731
+    show("\n" + "─" * 60)
+    for line in (question.heading, *question.lines, question.code, *question.notes):
+        show(line)
+    try:
+        granted = await asyncio.wait_for(_prompt(question, show), question.wait)
+    except TimeoutError:
+        show("\n" + say(question.locale, "The question was withdrawn."))
+        return Reply(granted=False, source=ConsentSource.TERMINAL, reason=NO_ANSWER)
+    except asyncio.CancelledError:
+        show("\n" + say(question.locale, "The question was withdrawn."))
+        raise
+    if granted is None:
+        return UNASKED
+    if not granted:
+        show(say(question.locale, "Refused."))
+    return Reply(granted=granted, source=ConsentSource.TERMINAL, reason="" if granted else SAID_NO)
+
+
+async def _prompt(question: Question, show: Callable[[str], None]) -> bool | None:
+    """True or False; None when the terminal has gone away."""
+    while True:
+        print(say(question.locale, "[y] I agree   [n] I refuse   [d] show details: "), end="", flush=True)
+        line = await _read_line()
+        if line is None:
+            return None
+        answer = line.strip().casefold()
+        if answer in {"y", "yes", "o", "oui"}:
+            return True
+        if answer in {"n", "no", "non"}:
+            return False
+        if answer in {"d", "details", "détails"}:
+            for detail in question.details:
+                show(detail)
+
+
+async def _read_line() -> str | None:
+    """One line from standard input, without a thread that could not be stopped."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[bytes] = loop.create_future()
+    number = sys.stdin.fileno()
+
+    def read() -> None:
+        if not ready.done():
+            try:
+                ready.set_result(os.read(number, 1024))
+            except OSError:
+                ready.set_result(b"")
+
+    loop.add_reader(number, read)
+    try:
+        data = await ready
+    finally:
+        loop.remove_reader(number)
+    return data.decode("utf-8", "replace") if data else None

@@ -1,0 +1,187 @@
+"""The control connection: dialled for ever, with full jitter between failures; heartbeats, facts, and the agent's answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import WebSocketException
+
+from .agent import CAPABILITIES, Agent
+from .link import PROTOCOL_ERROR, SILENT, Backoff, Handshake, Untrusted, dial, receive, shake_hands, why_closed
+from .protocol import messages
+from .protocol.messages import (
+    HEARTBEAT,
+    SILENCE,
+    Facts,
+    FactsRequest,
+    Heartbeat,
+    Message,
+    Pending,
+    Revoked,
+    Welcome,
+    encode,
+)
+from .protocol.signing import CONTROL
+from .protocol.wire import JSON, WireError
+from .tasks import first_of
+
+log = logging.getLogger(__name__)
+
+OUTGOING = 256
+"""Messages that may wait to be sent before the connection is given up."""
+
+POLICY_EVERY = 5.0
+
+
+class Stopped(Exception):
+    """The server has revoked this machine: there is nothing left to do."""
+
+
+@dataclass(slots=True)
+class Status:
+    """For ``compagnon-agent status``."""
+
+    state: str = "connecting"
+    since: datetime | None = None
+    trouble: str = ""
+
+
+class Control:
+    """``run`` never returns but by :class:`Stopped` or cancellation; everything that can fail is in ``_once``."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._backoff = Backoff(agent.settings.backoff_base, agent.settings.backoff_cap)
+        self._outgoing: asyncio.Queue[Message] | None = None
+        self._facts_wanted = asyncio.Event()
+        self._reported: dict[str, JSON] | None = None
+        self.status = Status()
+        agent.send = self._send
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._once()
+            except Untrusted as fault:
+                self._failed("not trusted", str(fault))
+                log.error("%s", fault)
+            except (OSError, WebSocketException, WireError, TimeoutError) as fault:
+                self._failed("disconnected", why_closed(fault))
+                log.info("%s", why_closed(fault))
+            await asyncio.sleep(self._backoff.pause())
+
+    def _failed(self, state: str, trouble: str) -> None:
+        self.status = Status(state=state, since=datetime.now(UTC), trouble=trouble)
+
+    def _send(self, message: Message) -> None:
+        """Without a connection it is left out: what must not be lost is in the store and sent after ``welcome``."""
+        if self._outgoing is None:
+            return
+        try:
+            self._outgoing.put_nowait(message)
+        except asyncio.QueueFull:
+            log.warning("the server reads too slowly: %s is left out", message.TYPE)
+
+    async def _once(self) -> None:
+        async with dial(self._agent.identity, "/agent/control") as socket:
+            handshake, verdict = await shake_hands(socket, self._agent.identity, CONTROL, CAPABILITIES)
+            self._judge(verdict)
+            outgoing: asyncio.Queue[Message] = asyncio.Queue(OUTGOING)
+            serving = asyncio.Event()
+            if isinstance(verdict, Welcome):
+                self._welcome(outgoing, serving)
+            try:
+                await first_of(
+                    self._read(socket, handshake, outgoing, serving),
+                    self._write(socket, outgoing),
+                    self._beat(outgoing),
+                    self._report_facts(outgoing, serving),
+                    self._watch_policy(serving),
+                )
+            finally:
+                self._outgoing = None
+
+    def _judge(self, verdict: Message) -> None:
+        if isinstance(verdict, Revoked):
+            self._agent.store.withdraw_all()
+            raise Stopped(verdict.reason)
+        state = "connected" if isinstance(verdict, Welcome) else "waiting for approval"
+        self.status = Status(state=state, since=datetime.now(UTC))
+        log.info("%s: %s", self._agent.identity.server, state)
+        if isinstance(verdict, Welcome):
+            self._agent.cooperative = verdict.cooperative
+
+    def _welcome(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
+        self._backoff.reset()
+        self._outgoing = outgoing
+        self._reported = None
+        outgoing.put_nowait(self._agent.policy_report())
+        serving.set()
+
+    async def _read(
+        self, socket: ClientConnection, handshake: Handshake, outgoing: asyncio.Queue[Message], serving: asyncio.Event
+    ) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE):
+                    message = await receive(socket)
+            except TimeoutError:
+                await socket.close(SILENT, "silent")
+                raise
+            except WireError as fault:
+                await socket.send(encode(messages.Problem(about="message", reason=str(fault)[:500])))
+                await socket.close(PROTOCOL_ERROR, "malformed message")
+                raise
+            if isinstance(message, Welcome | Pending | Revoked):
+                handshake.verify(message)
+                self._judge(message)
+                if isinstance(message, Welcome) and not serving.is_set():
+                    self._welcome(outgoing, serving)
+            elif isinstance(message, FactsRequest):
+                self._facts_wanted.set()
+            elif serving.is_set():
+                self._agent.handle(message)
+
+    async def _write(self, socket: ClientConnection, outgoing: asyncio.Queue[Message]) -> None:
+        while True:
+            message = await outgoing.get()
+            try:
+                text = encode(message)
+            except WireError as fault:
+                log.error("not sent: %s", fault)
+                continue
+            await socket.send(text)
+
+    async def _beat(self, outgoing: asyncio.Queue[Message]) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            await outgoing.put(Heartbeat(at=datetime.now(UTC)))
+
+    async def _report_facts(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
+        """Journalled results first; then facts, now, when asked for, and from time to time when they changed."""
+        await serving.wait()
+        for result in self._agent.store.pending():
+            await outgoing.put(result)
+        while True:
+            forced = self._facts_wanted.is_set() or self._reported is None
+            self._facts_wanted.clear()
+            facts = await self._agent.collect_facts()
+            if forced or facts != self._reported:
+                self._reported = facts
+                await outgoing.put(Facts(collected=datetime.now(UTC), facts=facts))
+            try:
+                async with asyncio.timeout(self._agent.settings.facts_every):
+                    await self._facts_wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _watch_policy(self, serving: asyncio.Event) -> None:
+        """The machine's page shows the policy as it is now, not as it was at the last request."""
+        await serving.wait()
+        while True:
+            await asyncio.sleep(POLICY_EVERY)
+            self._agent.reload_policy()

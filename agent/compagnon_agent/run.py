@@ -1,0 +1,115 @@
+"""``compagnon-agent run``: one agent on one state folder, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from . import local
+from .agent import Agent
+from .control import Control, Stopped
+from .identity import Identity
+from .protocol.messages import EndReason
+from .protocol.wire import JSON
+from .settings import Settings, SettingsError
+from .store import Store
+
+LOCK_FILE = "agent.lock"
+FAREWELL = 3.0
+"""Seconds for sessions to end and last messages to leave when the agent is told to stop."""
+
+
+@contextmanager
+def only_one(settings: Settings) -> Iterator[None]:
+    """Two agents on one folder would run a step twice: the second one is refused."""
+    descriptor = os.open(settings.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise SettingsError(f"An agent is already running on {settings.folder}.") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def serve(settings: Settings, identity: Identity) -> str:
+    """Returns why it ended: "" when it was told to, otherwise the server's reason for revoking the machine."""
+    store = Store(settings.folder)
+    agent = Agent(settings, identity, store)
+    control = Control(agent)
+    told = asyncio.Event()
+    _on_signals(told)
+    try:
+        async with local.door(settings.folder, lambda command: _answer(command, agent, control)):
+            return await _until(told, control, agent)
+    finally:
+        await agent.close()
+        store.close()
+
+
+async def _until(told: asyncio.Event, control: Control, agent: Agent) -> str:
+    dialling = asyncio.create_task(control.run())
+    waiting = asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait({dialling, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not dialling.done():
+            await _farewell(agent)
+            return ""
+        dialling.result()
+    except Stopped as fault:
+        return str(fault) or "This machine was revoked."
+    finally:
+        for task in (dialling, waiting):
+            task.cancel()
+        await asyncio.gather(dialling, waiting, return_exceptions=True)
+    return ""
+
+
+async def _farewell(agent: Agent) -> None:
+    for session in agent.sessions.values():
+        session.end(EndReason.LOST)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FAREWELL):
+            await agent.close_sessions()
+
+
+def _on_signals(told: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, told.set)
+
+
+def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
+    """One command through the local door."""
+    if command == "status":
+        status = control.status
+        return {
+            "state": status.state,
+            "since": status.since.isoformat() if status.since else None,
+            "trouble": status.trouble,
+            "sessions": [
+                {"id": session.id, "member": session.request.member_name, "ticket": session.request.ticket_id}
+                for session in agent.sessions.values()
+            ],
+            "grants": [
+                {"kind": grant.kind, "ticket": grant.ticket_id, "what": grant.procedure or grant.capability,
+                 "until": grant.until.isoformat()}
+                for grant in agent.store.grants(datetime.now(UTC))
+            ],
+        }  # fmt: skip
+    if command == "stop-session":
+        return {"stopped": agent.stop_sessions()}
+    if command == "withdraw":
+        return {"withdrawn": agent.withdraw_all()}
+    return {"error": "unknown command"}

@@ -1,0 +1,55 @@
+"""The few sentences that the person at the machine reads, in English and in French."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+FRENCH: Mapping[str, str] = {
+    "Compagnon: your agreement is asked": "Compagnon : votre accord est demandé",
+    "{member} ({cooperative}) asks for your agreement": "{member} ({cooperative}) demande votre accord",
+    "{member} asks for your agreement": "{member} demande votre accord",
+    "Ticket {ticket}: {title}": "Ticket {ticket} : {title}",
+    "Reason: {reason}": "Motif : {reason}",
+    "What: follow the procedure {code}, version {version}": "Quoi : suivre la procédure {code}, version {version}",
+    "“{title}” ({steps} steps, risk: {risk})": "« {title} » ({steps} étapes, risque : {risk})",
+    "What: work in a terminal on this computer": "Quoi : travailler dans un terminal sur cet ordinateur",
+    "What: {capability} on this computer": "Quoi : {capability} sur cet ordinateur",
+    "For how long: {minutes} minutes at most": "Durée : {minutes} minutes au plus",
+    "Everything that is shown and typed is recorded.": "Tout ce qui est affiché et tapé est enregistré.",
+    "Each step is recorded with its result.": "Chaque étape est enregistrée avec son résultat.",
+    "Compare this code by voice: {code}": "Comparez ce code de vive voix : {code}",
+    "Do not agree if the technician does not say the same code.": (
+        "Ne donnez pas votre accord si le technicien ne dit pas le même code."
+    ),
+    "I agree": "Je donne mon accord",
+    "I refuse": "Je refuse",
+    "Show details": "Montrer les détails",
+    "low": "faible",
+    "medium": "moyen",
+    "high": "élevé",
+    "Step {id}: {title}": "Étape {id} : {title}",
+    "by hand, by the technician": "à la main, par le technicien",
+    "undo": "pour revenir en arrière",
+    "checks": "vérifications",
+    "[y] I agree   [n] I refuse   [d] show details: ": "[o] je donne mon accord   [n] je refuse   [d] détails : ",
+    "Agreement given until {until}.": "Accord donné jusqu'à {until}.",
+    "Refused.": "Refusé.",
+    "The question was withdrawn.": "La question a été retirée.",
+    "{member} works on this computer (ticket {ticket}).": "{member} travaille sur cet ordinateur (ticket {ticket}).",
+    "Stop": "Arrêter",
+    "To stop it: compagnon-agent stop-session": "Pour l'arrêter : compagnon-agent stop-session",
+    "The remote session is over.": "La session à distance est terminée.",
+}
+
+
+def say(locale: str, message: str, **params: object) -> str:
+    """``message`` in the language of ``locale``; anything but French is English."""
+    translated = FRENCH.get(message, message) if locale.lower().startswith("fr") else message
+    return translated.format(**params) if params else translated
+
+
+def own_locale() -> str:
+    """The language of whoever is at this machine, from its environment; French where it says nothing."""
+    given = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "en" if given.lower().startswith("en") else "fr"
