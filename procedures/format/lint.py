@@ -93,10 +93,11 @@ def lint(source: str | Procedure, *, known: Known | None = None) -> tuple[Findin
 
 
 def _not_said_twice(found: list[Finding], problems: tuple[Finding, ...]) -> list[Finding]:
-    """Without readable metadata, saying that each of its keys is missing would only be noise."""
+    """What follows from a text that cannot be read in full would only be noise."""
+    silent = {"manifest"} if problems else set()
     if any(problem.rule in ("front-matter", "size") for problem in problems):
-        return [finding for finding in found if finding.rule not in ("metadata", "section-missing")]
-    return found
+        silent |= {"metadata", "section-missing"}
+    return [finding for finding in found if finding.rule not in silent]
 
 
 def publishable(findings: tuple[Finding, ...]) -> bool:
