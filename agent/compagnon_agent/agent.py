@@ -1,4 +1,4 @@
-"""The running agent: what each message of the server leads to. Whether it may is asked of :func:`.authorise.authorise`."""
+"""The running agent: what each message of the server leads to, once :func:`.authorise.authorise` says yes."""
 
 from __future__ import annotations
 
@@ -238,18 +238,19 @@ class Agent:
 
     async def _open(self, request: OpenSession) -> None:
         if request.session_id in self.sessions:
-            return None  # asked twice: it is being dialled already
+            return  # asked twice: it is being dialled already
         wanted = SessionRequest(
             ticket_id=request.ticket_id, session_id=request.session_id, capability=request.capability
         )
         decision = self.decide(wanted)
         if not decision.allowed or decision.until is None:
-            return self._refuse(request, decision.reason, needs_consent=decision.needs_consent)
-        if request.capability != "terminal":
-            return self._refuse(request, f"this agent has no {request.capability}")
-        if len(self.sessions) >= MAX_SESSIONS:
-            return self._refuse(request, "too many sessions are open already")
-        await self._session(request, decision.until)
+            self._refuse(request, decision.reason, needs_consent=decision.needs_consent)
+        elif request.capability != "terminal":
+            self._refuse(request, f"this agent has no {request.capability}")
+        elif len(self.sessions) >= MAX_SESSIONS:
+            self._refuse(request, "too many sessions are open already")
+        else:
+            await self._session(request, decision.until)
 
     def _refuse(self, request: OpenSession, reason: str, *, needs_consent: bool = False) -> None:
         self.send(SessionRefused(session_id=request.session_id, reason=reason[:500], needs_consent=needs_consent))

@@ -18,7 +18,7 @@ from .words import own_locale, say
 class Banner:
     """``async with Banner(…)``: shown inside. ``on_stop`` is called when Stop is pressed."""
 
-    def __init__(self, member: str, ticket_id: int, on_stop: Callable[[], None]) -> None:
+    def __init__(self, member: str, ticket_id: int, on_stop: Callable[[], object]) -> None:
         self._locale = own_locale()
         self._text = say(
             self._locale,

@@ -1,4 +1,4 @@
-"""The control connection: dialled for ever, with full jitter between failures; heartbeats, facts, and the agent's answers."""
+"""The control connection: dialled for ever, with full jitter between failures; heartbeats, facts, answers."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]
 async def shake_hands(
     socket: ClientConnection, identity: Identity, purpose: str, capabilities: Sequence[str]
 ) -> tuple[Handshake, Welcome | Pending | Revoked]:
-    """Both sides prove who they are. :class:`Untrusted` when the server cannot; ``WireError`` when it talks nonsense."""
+    """Both sides prove who they are. :class:`Untrusted` when the server cannot; ``WireError`` for nonsense."""
     async with asyncio.timeout(HANDSHAKE_TIMEOUT):
         challenge = await receive(socket)
         if not isinstance(challenge, Challenge):

@@ -59,9 +59,7 @@ def _quote(text: str) -> str:
 def install(folder: Path, units: Path = UNITS) -> str:
     """Write the unit and start it where systemd runs. Returns what was done, in one sentence."""
     if sys.platform == "win32":
-        raise ServiceError(
-            "Installing as a Windows service is not available yet: start 'compagnon-agent run' at logon."
-        )
+        raise ServiceError("Installing as a Windows service is not there yet: start 'compagnon-agent run' at logon.")
     if sys.platform == "darwin":
         raise ServiceError("Installing with launchd is not available yet: start 'compagnon-agent run' at login.")
     path = units / UNIT_NAME

@@ -61,6 +61,7 @@ class Session:
         self._stream = Stream()
         self._pty = PtyProcess(self._shown, self._exited)
         self._wake = asyncio.Event()
+        self._gone = asyncio.Event()
         self._over: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._seen = time.monotonic()
         self._connected = False
@@ -96,6 +97,7 @@ class Session:
 
     def _exited(self, code: int) -> None:
         self.exit_code = code
+        self._gone.set()
         self._stream.finish(code)
         self._wake.set()
 
@@ -107,7 +109,10 @@ class Session:
 
     async def _settle(self) -> None:
         """After the shell's end: once everything has arrived, wait for CLOSE a little, then leave."""
-        while self.exit_code is None or not self._stream.settled or not self._connected:
+        await self._gone.wait()
+        while True:
+            if self._stream.settled and self._connected:
+                break
             await asyncio.sleep(0.1)
         await asyncio.sleep(EXIT_GRACE)
         self.end(EndReason.EXIT)
