@@ -104,7 +104,8 @@ def _is_welcome(field: Field, allowed: Sequence[str], found: dict[str, Field], r
 
 
 def _field(tokens: Sequence[Token], chunk: Chunk, base: int, report: Report) -> Field | None:
-    start, end = tokens[0].map or [base, base + 1]
+    first = tokens[1] if len(tokens) > 1 else tokens[0]
+    start, end = (first.map or [base])[0], (tokens[0].map or [base, base + 1])[1]  # "-" may stand on a line alone
     lines = list(chunk.lines[start - base : end - base])
     content = tokens[2].content if len(tokens) > 2 and tokens[1].type == "paragraph_open" else ""
     match = _FIELD.match(content)
@@ -117,8 +118,7 @@ def _field(tokens: Sequence[Token], chunk: Chunk, base: int, report: Report) -> 
             N_("The list that ends a step holds “- name: value” only. Write ordinary lists with “*” or numbers."),
         )
         return None
-    column = lines[0].index(match[0][:2]) if match[0][:2] in lines[0] else 0
-    column = lines[0].index(match[0], column)
+    column = max(0, lines[0].find(match[0]))
     blanked = " " * (column + len(match[0])) + lines[0][column + len(match[0]) :]
     text = _SPACES.sub(" ", content[match.end() :]).strip(" ")
     source = "\n".join([blanked, *lines[1:]])

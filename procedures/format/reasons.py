@@ -1,4 +1,4 @@
-"""Reasons that come from below (libyaml, the agent's protocol) in plain English: listed here so that they are translated."""
+"""Reasons that come from below (libyaml, the agent's protocol) in plain English: listed so that they are translated."""
 
 from __future__ import annotations
 
