@@ -6,6 +6,7 @@ an agent's control connection lives for weeks, ten thousand at a time (``bench/a
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import parse_qs
 
 from litestar.types import Receive, Scope, Send
@@ -39,6 +40,11 @@ class Wire:
         await self._receive()
         await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
 
+    async def reject(self) -> None:
+        """Answer the handshake with 403 (ASGI: close before accept)."""
+        await self._receive()
+        await self.close()
+
     async def receive(self) -> str | bytes:
         """The next message. Raises Closed."""
         message = await self._receive()
@@ -70,10 +76,8 @@ class Wire:
         if self.closed:
             return
         self.closed = True
-        try:
+        with contextlib.suppress(Exception):  # the other side was faster
             await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
-        except Exception:  # noqa: S110 - the other side was faster
-            pass
 
 
 def query(scope: Scope, name: str) -> str:

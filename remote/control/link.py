@@ -1,7 +1,7 @@
 """The way to the agents: who is connected, questions with answers, and what the agents say by themselves.
 
-Implements ``procedures.ports.MachineGateway``. One dictionary of connections, one of waiting questions: a connection has
-no task, timer or queue of its own beyond the handler that reads it.
+Implements ``procedures.ports.MachineGateway``. One dictionary of connections, one of waiting questions: a connection
+has no task, timer or queue of its own beyond the handler that reads it.
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ class AgentLink:
             await connection.wire.close(wire.SILENT, "silent")
         served = await self.machines.seen(heard)
         for machine_id in heard:
-            connection = self._connections.get(machine_id)
-            if connection and (machine_id not in served or connection.machine.state is MachineState.PENDING):
+            found = self._connections.get(machine_id)
+            if found and (machine_id not in served or found.machine.state is MachineState.PENDING):
                 await self.changed(machine_id)
 
     # consent
@@ -357,9 +357,7 @@ def _about(check: Check, result: CheckResult) -> CheckResult:
 
 
 def _report(state: ReportState, output: str, started: datetime) -> StepReport:
-    return StepReport(
-        state=state, output=output, exit_code=None, checks=(), started=started, ended=datetime.now(UTC)
-    )
+    return StepReport(state=state, output=output, exit_code=None, checks=(), started=started, ended=datetime.now(UTC))
 
 
 def _reported(result: messages.StepResult) -> StepReport:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, asgi, post
+from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.response import Response
@@ -84,7 +85,7 @@ def _bytes(value: object, length: int, field: str) -> bytes:
 def control_handler(link: AgentLink) -> ASGIRouteHandler:
     @asgi("/agent/control", opt=MACHINE, copy_scope=False)
     async def control(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "websocket":
+        if scope["type"] != ScopeType.WEBSOCKET:
             await not_a_websocket(send)
             return
         peer = wire.address(scope)
@@ -96,7 +97,7 @@ def control_handler(link: AgentLink) -> ASGIRouteHandler:
 async def not_a_websocket(send: Send) -> None:
     """426 Upgrade Required (RFC 9110 §15.5.22)."""
     headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 426, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

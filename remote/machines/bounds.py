@@ -1,7 +1,7 @@
 """Bring what an agent reports into bounds: everything it says is hostile until it went through here.
 
-Text loses control and bidirectional characters (they could make a name read as another), numbers are clamped, structures
-are cut to a depth and a number of entries. Escaping is the templates' work; this keeps sizes and types.
+Text loses control and bidirectional characters (they could make a name read as another), numbers are clamped,
+structures are cut to a depth and a number of entries. Escaping is the templates' work; this keeps sizes and types.
 """
 
 from __future__ import annotations

@@ -57,14 +57,14 @@ class Drift:
             timeout=CHECK_TIMEOUT,
         )
         states = [
-            new_state(position, item.label, item.procedure, result)
+            new_state(position, item.id, item.label, item.procedure, result)
             for position, (item, result) in enumerate(zip(items, results, strict=True))
         ]
         await self._keep(machine, version.version, states)
         return await self._machines.checks(machine_id)
 
     async def _keep(self, machine: Machine, version: int, states: Sequence[NewCheckState]) -> None:
-        assert machine.environment is not None  # noqa: S101 - checked by the caller
+        assert machine.environment is not None
         async with self._db.transaction() as conn:
             known = {state.key: state.outcome for state in await drift_store.states(conn, machine.id)}
             await drift_store.keep(conn, machine.id, machine.environment, version, states)
@@ -81,7 +81,7 @@ class Drift:
                 await _record(conn, machine.id, Actor.agent(machine.id), "machine.drift_changed", _summary(changed))
 
     async def waive(self, member: Member, machine_id: int, key: str, justification: str, until: date) -> None:
-        """Accept a failing check until the end of a day. Raises Invalid, NotFound (no such check), Conflict (waived)."""
+        """Accept a failing check until the end of a day. Raises Invalid, NotFound (no such check), Conflict."""
         justification = " ".join(justification.split())
         if not JUSTIFICATION[0] <= len(justification) <= JUSTIFICATION[1]:
             raise Invalid(N_("Say in a sentence why this exception is accepted."), field="justification")
@@ -92,8 +92,9 @@ class Drift:
             raise NotFound(N_("This machine has no such check."))
         try:
             async with self._db.transaction() as conn:
-                values = {"justification": justification, "member_id": member.id, "expires_at": expires_at}
-                await drift_store.waive(conn, machine_id, key, **values)
+                await drift_store.waive(
+                    conn, machine_id, key, justification=justification, member_id=member.id, expires_at=expires_at
+                )
                 details = {"check": key, "justification": justification, "until": expires_at}
                 await self._waiver_changed(conn, member, machine, "waived", state.label, details)
         except psycopg.errors.UniqueViolation:
@@ -138,11 +139,11 @@ def _summary(changed: Sequence[NewCheckState]) -> dict[str, object]:
     return {state.key[:100]: state.outcome for state in changed[:40]}
 
 
-def new_state(position: int, label: str, procedure: str | None, result: CheckResult) -> NewCheckState:
+def new_state(position: int, promise: str, label: str, procedure: str | None, result: CheckResult) -> NewCheckState:
     """A result as it is kept: everything the agent says brought into bounds."""
     check = result.check
     return NewCheckState(
-        key=check_key(check.resource, check.key),
+        key=check_key(promise, check.resource, check.key),
         position=position,
         label=(label or f"{check.resource} {check.key}")[:300],
         procedure_code=procedure,
@@ -152,8 +153,8 @@ def new_state(position: int, label: str, procedure: str | None, result: CheckRes
     )
 
 
-def check_key(resource: str, key: str) -> str:
-    return f"{resource}:{key}"[:300]
+def check_key(promise: str, resource: str, key: str) -> str:
+    return f"{promise}/{resource}:{key}"[:300]
 
 
 def _end_of(until: date) -> datetime:

@@ -96,7 +96,7 @@ async def waive(
     """Raises psycopg UniqueViolation (waivers_one_open) when one holds already."""
     values = {"machine_id": machine_id, "key": key, "justification": justification, "member_id": member_id}
     row = await (await conn.execute(WAIVE, values | {"expires_at": expires_at})).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    assert row is not None
     return int(row[0])
 
 

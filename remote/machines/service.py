@@ -14,7 +14,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from remote.machines import drift_store, store
+from remote.machines import bounds, drift_store, store
 from remote.machines.facts import Facts, bounded_policy
 from remote.machines.model import (
     CODE_LIFETIME,
@@ -226,11 +226,8 @@ class Machines:
                 await self._changed(conn, member, machine, "declared", subject=environment or "", details=details)
 
     async def _check_site(self, client_id: int, site_id: int | None) -> None:
-        await self._directory.get(client_id)  # NotFound
-        if site_id is None:
-            return
-        sites = await self._directory.sites(client_id)
-        if site_id not in {site.id for site in sites}:
+        sheet = await self._directory.sheet(client_id)  # NotFound
+        if site_id is not None and site_id not in {site.id for site in sheet.sites}:
             raise Invalid(N_("This site is not one of the client's."), field="site_id")
 
     # what the agents say
@@ -275,6 +272,19 @@ class Machines:
                     subject=f"machine:{machine.id}",
                     details=policy,
                 )
+
+    async def consent_withdrawn(self, machine: Machine, reason: str) -> None:
+        """Somebody at the machine took a consent back."""
+        async with self._db.transaction() as conn:
+            detail = bounds.text(reason, 500)
+            await self._say(conn, machine.id, machine.client_id, "consent_withdrawn", detail=detail)
+            await audit.record(
+                conn,
+                actor=Actor.agent(machine.id),
+                action="machine.consent_withdrawn",
+                subject=f"machine:{machine.id}",
+                details={"reason": detail},
+            )
 
     # telling
 
@@ -329,5 +339,7 @@ def checked_name(raw: str) -> str:
     """One line of 1 to 80 characters. Raises Invalid(field="name")."""
     name = " ".join(raw.split())
     if not name or len(name) > NAME_LIMIT or not name.isprintable():
-        raise Invalid(N_("Please give the machine a name of at most {limit} characters."), field="name", limit=NAME_LIMIT)
+        raise Invalid(
+            N_("Please give the machine a name of at most {limit} characters."), field="name", limit=NAME_LIMIT
+        )
     return name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from psycopg.rows import class_row
@@ -26,11 +25,11 @@ m.agent_version, m.capabilities, m.online AND m.last_seen_at > now() - interval 
 m.checked_at, m.failing, m.waived, m.enrolled_at, m.approved_at, m.approved_by, m.revoked_at
 """
 FROM = "FROM machines m JOIN clients c ON c.id = m.client_id"
-GET = f"SELECT {COLUMNS} {FROM} WHERE m.id = %(id)s"  # noqa: S608 - constants
-BY_KEY = f"SELECT {COLUMNS} {FROM} WHERE m.public_key = %(key)s"  # noqa: S608 - constants
+GET = f"SELECT {COLUMNS} {FROM} WHERE m.id = %(id)s"
+BY_KEY = f"SELECT {COLUMNS} {FROM} WHERE m.public_key = %(key)s"
 FOR_CLIENT = f"""
 SELECT {COLUMNS} {FROM} WHERE m.client_id = %(client_id)s AND m.state <> 'revoked' ORDER BY m.name, m.id LIMIT 500
-"""  # noqa: S608 - constants
+"""
 LIST = f"""
 SELECT {COLUMNS} {FROM}
 WHERE (%(client_id)s::bigint IS NULL OR m.client_id = %(client_id)s)
@@ -114,7 +113,7 @@ SEARCH = f"""
 SELECT {COLUMNS} {FROM}
 WHERE m.state <> 'revoked' AND lower(m.name || ' ' || m.hostname) LIKE %(like)s
 ORDER BY similarity(lower(m.name || ' ' || m.hostname), %(text)s) DESC, m.id LIMIT %(limit)s
-"""  # noqa: S608 - constants
+"""
 
 
 async def get(conn: Connection, machine_id: int) -> Machine | None:
@@ -181,7 +180,7 @@ async def reported(conn: Connection, machine_id: int) -> Reported | None:
 
 async def add(conn: Connection, values: Mapping[str, Any]) -> int:
     row = await (await conn.execute(ADD, values)).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    assert row is not None
     return int(row[0])
 
 
@@ -270,5 +269,3 @@ async def events(conn: Connection, machine_id: int, limit: int) -> list[MachineE
     async with conn.cursor(row_factory=class_row(MachineEvent)) as cursor:
         await cursor.execute(EVENTS, {"machine_id": machine_id, "limit": limit})
         return await cursor.fetchall()
-
-

@@ -1,17 +1,17 @@
-"""The recording's file: asciicast v3 with a hash chain in its comments.
+r"""The recording's file: asciicast v3 with a hash chain in its comments.
 
 A chunk is at most one event line and one comment line, written with a single ``write``::
 
-    [0.25, "o", "ls\\r\\n"]
+    [0.25, "o", "ls\r\n"]
     # compagnon {"n":12,"o":4096,"h":"9f2c…"}
 
-``n`` counts chunks, ``o`` is how many bytes of terminal output are recorded up to here (the offset acknowledged to the
-agent), ``h`` = SHA-256(previous ``h`` + the event line + the comment without ``h``). Output that is not UTF-8 is kept
-exactly in ``raw`` (base64) beside its readable event. ``i`` notes that a viewer's input was accepted: who, up to where in
-that viewer's stream, up to where in the session's stream; never what was typed (it may be a password).
+``n`` counts chunks, ``o`` is how many bytes of terminal output are recorded up to here (the offset acknowledged to
+the agent), ``h`` = SHA-256(previous ``h`` + the event line + the comment without ``h``). Output that is not UTF-8 is
+kept exactly in ``raw`` (base64) beside its readable event. ``i`` notes that a viewer's input was accepted: who, up to
+where in that viewer's stream, up to where in the session's stream; never what was typed (it may be a password).
 
-Players skip comment lines (https://docs.asciinema.org/manual/asciicast/v3/). A file cut anywhere by a kill -9 is read up
-to its last whole chunk.
+Players skip comment lines (https://docs.asciinema.org/manual/asciicast/v3/). A file cut anywhere by a kill -9 is read
+up to its last whole chunk.
 """
 
 from __future__ import annotations

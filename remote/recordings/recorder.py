@@ -114,18 +114,25 @@ class Recorder:
         self._append("o", text, facts)
         self.offset += len(data)
 
-    def drop_pending(self) -> None:
-        """Forget the unfinished character: the agent sends again from ``offset`` after a reconnection."""
-        self._pending = b""
-
     def resize(self, columns: int, rows: int) -> None:
         self._append("r", f"{columns}x{rows}", self._facts())
 
     def mark(self, label: str) -> None:
         self._append("m", label[:200], self._facts())
 
+    def gap(self, offset: int) -> None:
+        """Note that the output between here and ``offset`` is lost; the numbering goes on behind it."""
+        lost = offset - self.offset
+        self._append("m", f"lost: {lost} bytes", {"n": self.chunks + 1, "o": offset})
+        self._pending = b""
+        self.offset = offset
+
     def exit(self, status: int) -> None:
         self._append("x", str(status), self._facts())
+
+    def touch(self) -> None:
+        """Write a chunk that says nothing: does the disk take it?"""
+        self._write(b"", self._facts())
 
     def note_input(self, viewer: str, upto: int, session_upto: int) -> None:
         """Note that a viewer's input is accepted up to ``upto``; the input itself is never recorded.

@@ -48,8 +48,8 @@ class Scrollback:
     def snapshot(self, *, keep: int = SCROLLBACK) -> tuple[bytes, int]:
         """Where to start showing from when what was shown before does not count: a prefix and an offset.
 
-        The offset is the beginning of a line within the last ``keep`` bytes, the prefix brings a reset terminal into the
-        modes in force there.
+        The offset is the beginning of a line within the last ``keep`` bytes, the prefix brings a reset terminal into
+        the modes in force there.
         """
         start = max(0, len(self._data) - keep)
         if start or self.base:

@@ -15,17 +15,17 @@ s.requested_by, p.name AS requested_by_name, s.driver_id, s.requested_at, s.gran
 s.ended_at, s.end_reason, EXISTS (SELECT FROM recordings r WHERE r.session_id = s.id) AS recorded
 """
 FROM = "FROM remote_sessions s JOIN machines m ON m.id = s.machine_id JOIN members p ON p.id = s.requested_by"
-GET = f"SELECT {COLUMNS} {FROM} WHERE s.id = %(id)s"  # noqa: S608 - constants
+GET = f"SELECT {COLUMNS} {FROM} WHERE s.id = %(id)s"
 FOR_TICKET = f"""
 SELECT {COLUMNS} {FROM} WHERE s.ticket_id = %(ticket_id)s ORDER BY s.requested_at LIMIT 200
-"""  # noqa: S608 - constants
+"""
 FOR_MACHINE = f"""
 SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s ORDER BY s.requested_at DESC LIMIT %(limit)s
-"""  # noqa: S608 - constants
+"""
 LIVE_OF_MACHINE = f"""
 SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s AND s.state <> 'ended' ORDER BY s.requested_at
-"""  # noqa: S608 - constants
-LIVE = f"SELECT {COLUMNS} {FROM} WHERE s.state <> 'ended' ORDER BY s.requested_at"  # noqa: S608 - constants
+"""
+LIVE = f"SELECT {COLUMNS} {FROM} WHERE s.state <> 'ended' ORDER BY s.requested_at"
 ADD = """
 INSERT INTO remote_sessions (id, machine_id, ticket_id, reason, capability, short_code, requested_by, driver_id)
 VALUES (%(id)s, %(machine_id)s, %(ticket_id)s, %(reason)s, %(capability)s, %(short_code)s, %(member_id)s, %(member_id)s)

@@ -1,9 +1,9 @@
 """What is typed into a session: one stream for the agent, made of the viewers' own streams, nothing lost or doubled.
 
-Every viewer (one open page) numbers its bytes from 0. A part is accepted once, gets its place in the session's stream and
-is kept until the agent acknowledges it; only then is the viewer told, which keeps its own copy until that moment. After a
-restart of the server the recording's notes say what was accepted, the agent says what it received, and the viewers send
-the rest again.
+Every viewer (one open page) numbers its bytes from 0. A part is accepted once and gets its place in the session's
+stream; once the agent acknowledged it the viewer is told, which keeps its own copy until that moment. After a restart
+of the server the recording's notes say what was accepted, the agent says what it received, and the viewers send the
+rest again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SEGMENTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Bytes ``start`` to ``end`` of the session's stream came from ``viewer``, whose stream they take up to ``upto``."""
+    """Bytes ``start`` to ``end`` of the session's stream came from ``viewer``; its own stream is at ``upto`` after."""
 
     start: int
     end: int
@@ -63,7 +63,7 @@ class Typed:
         return self._taken.get(viewer, 0)
 
     def offer(self, viewer: str, offset: int, data: bytes) -> bytes:
-        """The part of ``data`` that is new and fits; nothing is accepted yet. Empty for a gap, a repetition, no room."""
+        """The part of ``data`` that is new and fits; nothing is accepted yet. Empty: a gap, a repetition, no room."""
         already = self.taken(viewer) - offset
         if not self.known or already < 0 or already >= len(data):
             return b""

@@ -62,7 +62,14 @@ def test_a_character_cut_in_two_is_recorded_once_whole(recorder):
 
 @pytest.mark.parametrize(
     ("data", "rest"),
-    [(b"a", b""), (b"\xc3", b"\xc3"), (b"\xe2\x82", b"\xe2\x82"), (b"\xf0\x9f\x98", b"\xf0\x9f\x98"), (b"\x80\x80", b""), (b"", b"")],
+    [
+        (b"a", b""),
+        (b"\xc3", b"\xc3"),
+        (b"\xe2\x82", b"\xe2\x82"),
+        (b"\xf0\x9f\x98", b"\xf0\x9f\x98"),
+        (b"\x80\x80", b""),
+        (b"", b""),
+    ],
 )
 def test_only_an_unfinished_character_waits(data, rest):
     assert split_utf8(b"x" + data)[1] == rest
@@ -123,7 +130,10 @@ def test_markers_have_their_time(recorder):
     recorder.mark("step:a@1/s1")
     recorder._clock = lambda: recorder._started + 4.0
     recorder.mark("step:a@1/s2")
-    assert [(m.seconds, m.label) for m in cast.markers(lines(recorder.path))] == [(2.5, "step:a@1/s1"), (4.0, "step:a@1/s2")]
+    assert [(m.seconds, m.label) for m in cast.markers(lines(recorder.path))] == [
+        (2.5, "step:a@1/s1"),
+        (4.0, "step:a@1/s2"),
+    ]
 
 
 def test_a_full_disk_is_said_and_leaves_a_whole_file(recorder, monkeypatch):

@@ -1,0 +1,168 @@
+"""What this package adds to the application: machines, their agents, remote sessions and recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compagnon.auth.model import Member
+from compagnon.i18n import N_
+from compagnon.jobs import Jobs
+from compagnon.kernel import Kernel
+from compagnon.web import Action, Feature, NavItem
+from compagnon_agent.protocol import messages
+from procedures.ports import TicketGate
+from remote.control.link import AgentLink
+from remote.control.web import control_handler, enrol_handler
+from remote.machines import web as machine_web
+from remote.machines.desk import Desk
+from remote.machines.drift import Drift
+from remote.machines.model import Machine
+from remote.machines.panels import client_panel, dashboard_panel
+from remote.machines.scheduler import CheckScheduler
+from remote.machines.search import MachineRecords
+from remote.machines.service import Machines
+from remote.recordings import web as recording_web
+from remote.recordings.service import Recordings
+from remote.sessions import web as session_web
+from remote.sessions.rooms import Rooms
+from remote.sessions.service import Sessions
+from remote.sessions.web import agent_session_handler
+
+if TYPE_CHECKING:
+    from kb.search.service import Search
+    from procedures.environments.service import Environments
+    from procedures.runs.service import Runs
+
+log = logging.getLogger(__name__)
+PRESENCE_EVERY = 20.0  # seconds; a machine is offline after 60 without a sign of life
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """``desk.machine_panels`` and ``desk.open_tickets`` are filled by the rooms above (see ``machines.desk.Desk``)."""
+
+    machines: Machines
+    drift: Drift
+    sessions: Sessions
+    recordings: Recordings
+    link: AgentLink
+    desk: Desk
+    feature: Feature
+
+
+def build(
+    kernel: Kernel,
+    *,
+    search: Search,
+    link: AgentLink,
+    rooms: Rooms,
+    gate: TicketGate,
+    environments: Environments,
+    runs: Runs,
+) -> Remote:
+    link.gate = gate
+    drift = Drift(kernel, link.machines, environments, link)
+    sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
+    scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
+    _listen(link)
+    desk = Desk(
+        link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
+    )
+    search.record_source(MachineRecords(kernel.db))
+    return Remote(
+        machines=link.machines,
+        drift=drift,
+        sessions=sessions,
+        recordings=rooms.recordings,
+        link=link,
+        desk=desk,
+        feature=_feature(kernel, desk, rooms, scheduler),
+    )
+
+
+def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler) -> Feature:
+    link, sessions = desk.link, desk.sessions
+
+    async def anyone(_: Member, __: str) -> bool:
+        return True
+
+    def tasks(jobs: Jobs) -> None:
+        @jobs.periodic("remote.expire_waivers", cron="7 * * * *")
+        async def expire(timestamp: int) -> None:
+            await desk.drift.expire()
+
+    return Feature(
+        package="remote",
+        handlers=[
+            enrol_handler(link),
+            control_handler(link),
+            agent_session_handler(link, rooms, sessions),
+            *machine_web.handlers(),
+            *session_web.handlers(rooms),
+            *recording_web.handlers(),
+        ],
+        dependencies={
+            "machines": link.machines,
+            "desk": desk,
+            "sessions": sessions,
+            "rooms": rooms,
+            "recordings": rooms.recordings,
+        },
+        nav=[NavItem(href="/machines", label=N_("Machines"), icon="device-desktop", order=40)],
+        actions=[Action(href="/machines/new", label=N_("Enrol a machine"), icon="device-desktop-plus")],
+        topics={"machine": anyone, "machines": anyone, "session": anyone},
+        client_panels=[client_panel(link.machines)],
+        dashboard_panels=[dashboard_panel(link.machines)],
+        lifespan=[rooms.watching, sessions.running, scheduler.running, lambda: _presence(link)],
+        tasks=tasks,
+    )
+
+
+def _listen(link: AgentLink) -> None:
+    async def facts(machine: Machine, message: messages.Facts) -> None:
+        await link.machines.keep_facts(machine, message.facts)
+
+    async def policy(machine: Machine, message: messages.Policy) -> None:
+        raw = {
+            "mode": message.mode,
+            "note": message.note,
+            "automatic": message.automatic,
+            "sheet": message.sheet,
+            "source": message.source,
+        }
+        await link.machines.keep_policy(machine, raw)
+
+    async def problem(machine: Machine, message: messages.Problem) -> None:
+        log.warning("machine %s has a problem with %r: %r", machine.id, message.about, message.reason)
+
+    async def withdrawn(machine: Machine, message: messages.ConsentWithdrawn) -> None:
+        await link.machines.consent_withdrawn(machine, message.reason)
+
+    link.handle(messages.Facts, facts)
+    link.handle(messages.Policy, policy)
+    link.handle(messages.Problem, problem)
+    link.handle(messages.ConsentWithdrawn, withdrawn)
+
+
+@asynccontextmanager
+async def _presence(link: AgentLink) -> AsyncIterator[None]:
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(PRESENCE_EVERY)
+            try:
+                await link.keep_present()
+            except Exception:
+                log.exception("presence could not be noted; again in %s seconds", PRESENCE_EVERY)
+
+    task = asyncio.create_task(keep(), name="presence")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

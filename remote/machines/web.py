@@ -1,0 +1,274 @@
+"""Pages of machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.params import Parameter
+from litestar.response import Redirect, Template
+from litestar.types import ControllerRouterHandler
+
+from compagnon.auth.model import Member
+from compagnon.directory.model import Sheet
+from compagnon.directory.service import Directory
+from compagnon.errors import AppError, Invalid
+from compagnon.i18n import N_, current_locale
+from compagnon.web import Form, fragment, page, redirect, toast
+from compagnon.web.render import is_htmx
+from remote.machines.desk import Desk
+from remote.machines.model import Machine, MachineFilter, MachineState
+from remote.machines.service import Machines
+
+AnyRequest = Request[Any, Any, Any]
+Text = Annotated[str, Parameter(max_length=100)]
+Identity = Annotated[int | None, Parameter(ge=1, le=2**63 - 1)]
+PAGE = 50
+SHOWN = {
+    "": MachineFilter(),
+    "drifting": MachineFilter(drifting=True, state=MachineState.APPROVED),
+    "offline": MachineFilter(online=False, state=MachineState.APPROVED),
+    "online": MachineFilter(online=True, state=MachineState.APPROVED),
+    "pending": MachineFilter(state=MachineState.PENDING),
+    "revoked": MachineFilter(state=MachineState.REVOKED),
+}
+
+
+def handlers() -> Sequence[ControllerRouterHandler]:
+    return [
+        listed,
+        enrol_form,
+        enrol,
+        shown,
+        cockpit,
+        consent,
+        approve,
+        revoke,
+        rename,
+        declare,
+        check_now,
+        waive,
+        withdraw,
+    ]
+
+
+@get("/machines")
+async def listed(
+    request: AnyRequest,
+    machines: Machines,
+    desk: Desk,
+    q: Text = "",
+    show: Text = "",
+    environment: Text = "",
+    client: Identity = None,
+    after_name: Text = "",
+    after: Identity = None,
+) -> Template:
+    """The list; ``after`` and ``after_name`` continue behind the last row of the page before."""
+    chosen = SHOWN.get(show, SHOWN[""])
+    wanted = MachineFilter(
+        text=q.strip(),
+        client_id=client,
+        environment=environment or None,
+        state=chosen.state,
+        drifting=chosen.drifting,
+        online=chosen.online,
+        after=(after_name, after) if after else None,
+        limit=PAGE + 1,
+    )
+    found = await machines.listed(wanted)
+    context: dict[str, Any] = {
+        "rows": found[:PAGE],
+        "more": found[PAGE - 1] if len(found) > PAGE else None,
+        "counts": await machines.counts(),
+        "environments": await desk.environment_names(current_locale()),
+        "chosen": {"q": q, "show": show, "environment": environment, "client": client or ""},
+    }
+    if is_htmx(request):
+        return fragment(request, "remote/machine_rows.html", **context)
+    return page(request, "remote/machines.html", **context)
+
+
+@get("/machines/new")
+async def enrol_form(request: AnyRequest, desk: Desk, directory: Directory, client: Identity = None) -> Template:
+    """Ask for which client; with one, for which site and environment."""
+    return await _enrol_page(request, desk, directory, client, Form({}), 200)
+
+
+@post("/machines/new")
+async def enrol(
+    request: AnyRequest, form: Form, member: Member, machines: Machines, desk: Desk, directory: Directory
+) -> Template | Redirect:
+    """Make a code, and show it once with the command to type."""
+    client_id = form.optional_identity("client_id")
+    if client_id is None:
+        form.refuse("client_id", N_("Please choose a client."))
+        return await _enrol_page(request, desk, directory, None, form, 422)
+    site_id = form.optional_identity("site_id")
+    try:
+        environment = await desk.known_environment(form.text("environment", limit=80, required=False))
+        offer = await machines.offer(member, client_id, site_id=site_id, environment=environment)
+    except Invalid as error:
+        form.refuse_with(error)
+        return await _enrol_page(request, desk, directory, client_id, form, 422)
+    client = await directory.get(client_id)
+    return page(
+        request, "remote/enrolment_code.html", offer=offer, client=client, headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _enrol_page(
+    request: AnyRequest, desk: Desk, directory: Directory, client_id: int | None, form: Form, status: int
+) -> Template:
+    sheet = await directory.sheet(client_id) if client_id else None
+    query = request.query_params.get("q", "")[:100]
+    return page(
+        request,
+        "remote/enrol.html",
+        form=form,
+        sheet=sheet,
+        q=query,
+        clients=await directory.search(query, limit=10) if query and not sheet else (),
+        sites=_sites(sheet) if sheet else (),
+        environment_options=await _environments(desk),
+        status_code=status,
+    )
+
+
+@get("/machines/{machine_id:int}")
+async def shown(
+    request: AnyRequest, member: Member, desk: Desk, directory: Directory, machine_id: int, ticket: Identity = None
+) -> Template:
+    """The cockpit. ``ticket`` is the one on whose behalf a terminal or a run would be opened."""
+    return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=True)
+
+
+@get("/machines/{machine_id:int}/cockpit")
+async def cockpit(
+    request: AnyRequest, member: Member, desk: Desk, directory: Directory, machine_id: int, ticket: Identity = None
+) -> Template:
+    """The cockpit's changing part, fetched again when the machine's topic moves."""
+    return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=False)
+
+
+async def _cockpit(
+    request: AnyRequest,
+    member: Member,
+    desk: Desk,
+    directory: Directory,
+    machine_id: int,
+    ticket: int | None,
+    *,
+    whole: bool,
+    form: Form | None = None,
+) -> Template:
+    found = await desk.cockpit(member, machine_id)
+    context: dict[str, Any] = {
+        "cockpit": found,
+        "machine": found.machine,
+        "sites": _sites(await directory.sheet(found.machine.client_id)),
+        "environment_title": await desk.environment_title(found.machine, current_locale()),
+        "environment_options": await _environments(desk),
+        "ticket": ticket,
+        "form": form or Form({}, initial=_initial(found.machine)),
+    }
+    if not whole:
+        return fragment(request, "remote/cockpit.html", **context)
+    return page(request, "remote/machine.html", status_code=200 if form is None else 422, **context)
+
+
+def _sites(sheet: Sheet) -> list[tuple[int, str]]:
+    return [(site.id, " · ".join(part for part in (site.label, site.town) if part)) for site in sheet.sites]
+
+
+async def _environments(desk: Desk) -> list[tuple[str, str]]:
+    return [(item.code, f"{item.title} ({item.code})") for item in await desk.environment_names(current_locale())]
+
+
+def _initial(machine: Machine) -> dict[str, object]:
+    return {"name": machine.name, "site_id": machine.site_id, "environment": machine.environment}
+
+
+@get("/machines/{machine_id:int}/consent")
+async def consent(request: AnyRequest, desk: Desk, machine_id: int) -> Template:
+    """The questions on the machine's screen now, with the code to compare by voice (shown on a run's page too)."""
+    return fragment(request, "remote/consents.html", consents=desk.link.consents(machine_id))
+
+
+@post("/machines/{machine_id:int}/approve")
+async def approve(
+    request: AnyRequest, form: Form, member: Member, desk: Desk, directory: Directory, machine_id: int
+) -> Template | Redirect:
+    name = form.text("name", limit=80)
+    site_id = form.optional_identity("site_id")
+    form.check()
+    environment = await desk.known_environment(form.text("environment", limit=80, required=False))
+    await desk.link.machines.approve(member, machine_id, name=name, site_id=site_id, environment=environment)
+    await desk.link.changed(machine_id)
+    toast(request, N_("{name} is approved."), name=name)
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/revoke")
+async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: int) -> Redirect:
+    machine = await desk.link.machines.revoke(member, machine_id)
+    await desk.sessions.end_for_machine(machine_id)
+    await desk.link.changed(machine_id)
+    toast(request, N_("{name} is revoked: its agent is turned away from now on."), name=machine.name)
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/rename")
+async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+    name = form.text("name", limit=80)
+    form.check()
+    await desk.link.machines.rename(member, machine_id, name)
+    await desk.link.changed(machine_id)
+    toast(request, N_("Saved."))
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/environment")
+async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+    environment = await desk.known_environment(form.text("environment", limit=80, required=False))
+    await desk.link.machines.declare(member, machine_id, environment)
+    await desk.link.changed(machine_id)
+    desk.scheduler.soon(await desk.link.machines.get(machine_id))
+    toast(request, N_("Saved."))
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/check")
+async def check_now(request: AnyRequest, member: Member, desk: Desk, machine_id: int) -> Redirect:
+    """Compare with the declared environment now, and wait for it (some seconds)."""
+    try:
+        states = await desk.drift.check(machine_id, member)
+    except AppError as error:
+        toast(request, error.message, kind="warning", **error.params)
+    else:
+        failing = sum(state.failing for state in states)
+        if failing:
+            toast(request, N_("Checked: {count} failing."), kind="warning", count=failing)
+        else:
+            toast(request, N_("Checked: the machine is as its environment asks."))
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/waivers")
+async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+    key = form.text("key", limit=300)
+    justification = form.text("justification", limit=1000)
+    until = form.day("until", required=True)
+    form.check()
+    assert until is not None
+    await desk.drift.waive(member, machine_id, key, justification, until)
+    toast(request, N_("The exception is accepted until that day."))
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/waivers/{waiver_id:int}/withdraw")
+async def withdraw(request: AnyRequest, member: Member, desk: Desk, machine_id: int, waiver_id: int) -> Redirect:
+    await desk.drift.withdraw(member, machine_id, waiver_id)
+    toast(request, N_("The waiver is withdrawn."))
+    return redirect(f"/machines/{machine_id}")

@@ -1,0 +1,135 @@
+"""Begin, continue, finish, read and verify recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from compagnon.errors import NotFound
+from compagnon.i18n import N_
+from compagnon.kernel import Kernel
+from remote.recordings import cast, store, text
+from remote.recordings.model import ChainError, ChainReport, Marker, Recording, RecordingState
+from remote.recordings.recorder import Recorder, Restored
+from remote.sessions.scrollback import SCROLLBACK
+
+FOLDER = "recordings"
+
+
+class Recordings:
+    """Files under ``data_dir/recordings``, one row each in the database."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._db = kernel.db
+        self._root = kernel.settings.data_dir / FOLDER
+
+    async def get(self, session_id: str) -> Recording:
+        """Raises NotFound."""
+        async with self._db.connection() as conn:
+            found = await store.get(conn, session_id)
+        if found is None:
+            raise NotFound(N_("There is no recording of this session."))
+        return found
+
+    def path(self, recording: Recording) -> Path:
+        return self._root / recording.file
+
+    async def begin(self, session_id: str, *, title: str, columns: int, rows: int) -> tuple[Recorder, Restored]:
+        """The session's recorder: a new file, or the one it has, continued. Raises OSError, ChainError."""
+        async with self._db.connection() as conn:
+            found = await store.get(conn, session_id)
+        if found is not None:
+            return await asyncio.to_thread(Recorder.reopen, self.path(found), keep=SCROLLBACK)
+        file = f"{session_id[:2]}/{session_id}.cast"
+        path = self._root / file
+        await asyncio.to_thread(_make_folder, self._root, path.parent)
+        # The row comes first: a file that no row names would never be found again.
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        async with self._db.transaction() as conn:
+            await store.add(conn, session_id, file)
+        recorder = Recorder.create(path, columns=columns, rows=rows, title=title)
+        return recorder, Restored(offset=0, tail=b"", columns=columns, rows=rows)
+
+    async def anchor(self, session_id: str, recorder: Recorder) -> None:
+        """Keep the chain's head outside of the file."""
+        async with self._db.transaction() as conn:
+            await store.anchor(conn, session_id, chunks=recorder.chunks, size=recorder.offset, head=recorder.head)
+
+    async def finish(self, session_id: str) -> None:
+        """Read the closed file once more: its state, its anchor and its words. Idempotent."""
+        try:
+            recording = await self.get(session_id)
+        except NotFound:
+            return
+        if recording.state is not RecordingState.RECORDING:
+            return
+        report, words = await asyncio.to_thread(_read, self.path(recording), recording)
+        state = RecordingState.COMPLETE if report.sound else RecordingState.FAILED
+        async with self._db.transaction() as conn:
+            await store.finish(
+                conn,
+                session_id,
+                state=state,
+                chunks=report.chunks,
+                size=report.bytes,
+                head=report.head,
+                transcript=words,
+            )
+
+    async def verify(self, recording: Recording) -> ChainReport:
+        """Read the whole chain again and compare it with the anchor."""
+        return await asyncio.to_thread(_verify, self.path(recording), recording)
+
+    async def verify_all(self) -> list[tuple[Recording, ChainReport]]:
+        """Every recording, oldest first (``compagnon audit verify``)."""
+        async with self._db.connection() as conn:
+            found = await store.everything(conn)
+        return [(recording, await self.verify(recording)) for recording in found]
+
+    async def markers(self, recording: Recording) -> list[Marker]:
+        return await asyncio.to_thread(_markers, self.path(recording))
+
+    async def transcript(self, session_id: str) -> str:
+        async with self._db.connection() as conn:
+            return await store.transcript(conn, session_id)
+
+
+def _make_folder(root: Path, folder: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    root.chmod(0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
+
+
+def _verify(path: Path, recording: Recording) -> ChainReport:
+    try:
+        with path.open("rb") as file:
+            return cast.verify(iter(file), chunks=recording.chunks, head=recording.head)
+    except OSError as error:
+        return ChainReport(chunks=0, bytes=0, head="", problem=f"the file cannot be read ({error.strerror})")
+
+
+def _read(path: Path, recording: Recording) -> tuple[ChainReport, str]:
+    report = _verify(path, recording)
+    words: list[str] = []
+    with contextlib.suppress(OSError, ChainError), path.open("rb") as file:
+        words = list(_outputs(iter(file)))
+        os.fsync(file.fileno())
+    return report, text.plain("".join(words)).replace("\x00", "")
+
+
+def _outputs(lines: Iterator[bytes]) -> Iterator[str]:
+    for chunk, _ in cast.read(lines):
+        if chunk.code == "o":
+            yield chunk.data
+
+
+def _markers(path: Path) -> list[Marker]:
+    try:
+        with path.open("rb") as file:
+            return cast.markers(iter(file))
+    except OSError:
+        return []

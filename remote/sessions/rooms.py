@@ -1,0 +1,171 @@
+"""The rooms of this process: who is in which session, and what the runs tell about themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from compagnon.kernel import Kernel
+from procedures.ports import RunRef
+from remote.recordings.model import ChainError
+from remote.recordings.service import Recordings
+from remote.sessions import store
+from remote.sessions.model import LOST_AFTER, EndReason, Session, SessionState
+from remote.sessions.room import Room
+from remote.wire import SILENT
+
+if TYPE_CHECKING:
+    from remote.sessions.service import Sessions
+
+log = logging.getLogger(__name__)
+TICK = 1.0  # seconds
+ANCHOR_EVERY = 10.0
+VIEWER_SILENCE = 45.0  # seconds; a page pings every 10
+SIZE = (100, 30)
+
+
+class Rooms:
+    """Implements ``procedures.ports.RunObserver``. One task watches all rooms."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.recordings = Recordings(kernel)
+        self.sessions: Sessions | None = None  # attached while wiring
+        self._db = kernel.db
+        self._rooms: dict[str, Room] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._anchored: dict[str, int] = {}
+        self._started = time.monotonic()
+
+    def get(self, session_id: str) -> Room | None:
+        return self._rooms.get(session_id)
+
+    async def room(self, session: Session) -> Room:
+        """The session's room, taken up from its recording when this process does not have it yet.
+
+        Raises OSError when the recording cannot be written, ChainError when it is damaged.
+        """
+        lock = self._locks.setdefault(session.id, asyncio.Lock())
+        async with lock:
+            found = self._rooms.get(session.id)
+            if found is None:
+                title = f"{session.machine_name} ({session.ticket_id})"
+                recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
+                found = Room(session, recorder, restored, exited=self._exited)
+                self._rooms[session.id] = found
+        return found
+
+    def _exited(self, session_id: str, code: int) -> None:
+        log.info("session %s: the shell ended with %d", session_id, code)
+        self._later(self._end(session_id, EndReason.EXIT))
+
+    async def _end(self, session_id: str, reason: EndReason) -> None:
+        if self.sessions is not None:
+            await self.sessions.end(session_id, reason)
+
+    def _later(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self, session_id: str, reason: EndReason) -> None:
+        """The session is over: everybody is told, the recording is finished. Idempotent."""
+        room = self._rooms.pop(session_id, None)
+        self._locks.pop(session_id, None)
+        self._anchored.pop(session_id, None)
+        if room is not None:
+            await room.end(reason.value)
+        await self.recordings.finish(session_id)
+
+    # RunObserver
+
+    async def step_started(self, run: RunRef, step_id: str) -> None:
+        self._mark(run, step_id)
+
+    async def step_ended(self, run: RunRef, step_id: str, outcome: str) -> None:
+        for room in self._of(run):
+            room.tell_all("step_ended", step=step_id, outcome=outcome)
+
+    def _mark(self, run: RunRef, step_id: str) -> None:
+        for room in self._of(run):
+            room.at_step(f"step:{run.procedure}@{run.version}/{step_id}")
+
+    def _of(self, run: RunRef) -> list[Room]:
+        return [
+            room
+            for room in self._rooms.values()
+            if room.ticket_id == run.ticket_id and room.machine_id == run.machine_id
+        ]
+
+    # watching
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._watch(), name="rooms")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self._leave_all()
+
+    async def _leave_all(self) -> None:
+        """The server stops: the shells live on, the next start takes the sessions up again."""
+        for session_id, room in self._rooms.items():
+            with contextlib.suppress(Exception):
+                await self.recordings.anchor(session_id, room.recorder)
+            for wire in [viewer.wire for viewer in room.viewers] + ([room.agent] if room.agent else []):
+                await wire.close(1012, "restart")
+            room.recorder.close()
+        self._rooms.clear()
+
+    async def _watch(self) -> None:
+        anchored = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self._look_after_rooms()
+                if time.monotonic() - anchored >= ANCHOR_EVERY:
+                    anchored = time.monotonic()
+                    await self._anchor_all()
+                    await self._give_up_lost()
+            except Exception:
+                log.exception("looking after the sessions failed; again in a second")
+
+    async def _look_after_rooms(self) -> None:
+        for room in list(self._rooms.values()):
+            if room.frozen:
+                room.retry()
+                await room.pump()
+            if room.silent() and room.agent is not None:
+                await room.agent.close(SILENT, "silent")
+            for viewer in [viewer for viewer in room.viewers if time.monotonic() - viewer.heard > VIEWER_SILENCE]:
+                await viewer.wire.close(SILENT, "silent")
+
+    async def _anchor_all(self) -> None:
+        for session_id, room in list(self._rooms.items()):
+            if self._anchored.get(session_id) != room.recorder.chunks:
+                self._anchored[session_id] = room.recorder.chunks
+                await self.recordings.anchor(session_id, room.recorder)
+
+    async def _give_up_lost(self) -> None:
+        """End the sessions whose agent stayed away longer than it keeps a shell."""
+        now = time.monotonic()
+        if now - self._started < LOST_AFTER:
+            return
+        async with self._db.connection() as conn:
+            opened = [session for session in await store.live(conn) if session.state is SessionState.OPEN]
+        for session in opened:
+            room = self._rooms.get(session.id)
+            away = room is None or (room.agent is None and now - room.left_at > LOST_AFTER)
+            fresh = session.opened_at and time.time() - session.opened_at.timestamp() < LOST_AFTER
+            if away and not fresh:
+                await self._end(session.id, EndReason.LOST)
+
+
+__all__ = ["ChainError", "Rooms"]

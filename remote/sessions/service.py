@@ -1,0 +1,388 @@
+"""Open, join, hand over and end remote sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from compagnon import audit, events
+from compagnon.audit import Actor
+from compagnon.auth.model import Member
+from compagnon.auth.service import Members
+from compagnon.db import Connection
+from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from compagnon.i18n import N_
+from compagnon.kernel import Kernel
+from compagnon_agent.protocol import messages
+from procedures.ports import TicketGate
+from remote.control.link import AgentLink
+from remote.machines import store as machine_store
+from remote.machines.model import Machine, MachineState
+from remote.sessions import store
+from remote.sessions.model import (
+    GRANT_SECONDS,
+    REASON,
+    Capability,
+    EndReason,
+    Participant,
+    ParticipantRole,
+    Session,
+    SessionState,
+    new_session_id,
+    new_short_code,
+)
+from remote.sessions.rooms import Rooms
+
+log = logging.getLogger(__name__)
+OVER = N_("This session is over.")
+
+
+class Sessions:
+    """Use cases of sessions. Whoever may act on the ticket may open and join; others are invited by the driver."""
+
+    def __init__(self, kernel: Kernel, *, link: AgentLink, rooms: Rooms, gate: TicketGate) -> None:
+        self._db = kernel.db
+        self._settings = kernel.settings
+        self._members: Members = kernel.members
+        self._link = link
+        self._rooms = rooms
+        self._gate = gate
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        rooms.sessions = self
+        link.handle(messages.SessionRefused, self._refused)
+        link.handle(messages.SessionEnded, self._ended_by_agent)
+        link.on_connected.append(self._take_up)
+
+    # reading
+
+    async def get(self, session_id: str) -> Session:
+        """Raises NotFound."""
+        async with self._db.connection() as conn:
+            found = await store.get(conn, session_id)
+        if found is None:
+            raise NotFound(N_("There is no such session."))
+        return found
+
+    async def for_ticket(self, ticket_id: int) -> list[Session]:
+        """Oldest first, at most 200."""
+        async with self._db.connection() as conn:
+            return await store.for_ticket(conn, ticket_id)
+
+    async def for_machine(self, machine_id: int, limit: int = 20) -> list[Session]:
+        """Newest first."""
+        async with self._db.connection() as conn:
+            return await store.for_machine(conn, machine_id, limit)
+
+    async def participants(self, session_id: str) -> list[Participant]:
+        async with self._db.connection() as conn:
+            return await store.participants(conn, session_id)
+
+    async def may_enter(self, session: Session, member: Member) -> bool:
+        """Whoever may act on the ticket, opened the session or was invited to it."""
+        if session.requested_by == member.id or await self._gate.may_act(session.ticket_id, member.id):
+            return True
+        return any(found.member_id == member.id for found in await self.participants(session.id))
+
+    async def require_entry(self, session: Session, member: Member) -> None:
+        """Raises Forbidden."""
+        if not await self.may_enter(session, member):
+            raise Forbidden(N_("Only the ticket's people may enter this session: ask its owner to let you join."))
+
+    # opening
+
+    async def open(
+        self, machine_id: int, ticket_id: int, reason: str, member: Member, capability: str = "terminal"
+    ) -> Session:
+        """Ask for a session and return at once: the client's answer moves it on (topic ``session:<id>``).
+
+        Raises Conflict (ticket closed), Forbidden, Invalid (reason; ticket of another client), Unavailable (offline).
+        """
+        reason = " ".join(reason.split())
+        if not REASON[0] <= len(reason) <= REASON[1]:
+            raise Invalid(N_("Say in a few words what the session is for: the client reads it."), field="reason")
+        machine = await self._link.machines.get(machine_id)
+        await self._check_may_open(machine, ticket_id, member)
+        session_id = new_session_id()
+        values: dict[str, object] = {
+            "id": session_id,
+            "machine_id": machine_id,
+            "ticket_id": ticket_id,
+            "reason": reason,
+            "capability": Capability(capability),
+            "short_code": new_short_code(),
+            "member_id": member.id,
+        }
+        async with self._db.transaction() as conn:
+            await store.add(conn, values)
+            await store.join(conn, session_id, member.id, ParticipantRole.DRIVER)
+            session = await store.get(conn, session_id)
+            assert session is not None
+            details = {"machine": machine_id, "ticket": ticket_id, "reason": reason, "capability": capability}
+            await _tell(conn, session, "requested", Actor.member(member.id), details)
+        self._begin(session)
+        return session
+
+    async def _check_may_open(self, machine: Machine, ticket_id: int, member: Member) -> None:
+        ticket = await self._gate.require_open(ticket_id)
+        if not await self._gate.may_act(ticket_id, member.id):
+            raise Forbidden(N_("Only the ticket's owner and collaborators may open a session."))
+        if ticket.client_id != machine.client_id:
+            raise Invalid(N_("This machine is not the ticket's client's."), field="machine_id")
+        if machine.state is not MachineState.APPROVED:
+            raise Conflict(N_("This machine is not approved."))
+        if not self._link.online(machine.id):
+            raise Unavailable(N_("This machine is offline."))
+
+    def _begin(self, session: Session) -> None:
+        """Ask for consent beside the request that wants it; never twice at once for a session."""
+        if session.id in self._asking:
+            return
+        task = asyncio.create_task(self._negotiate(session), name=f"session {session.id}")
+        self._asking[session.id] = task
+        task.add_done_callback(lambda _: self._asking.pop(session.id, None))
+
+    async def _negotiate(self, session: Session) -> None:
+        try:
+            await self._ask_and_open(session)
+        except Unavailable as error:
+            log.info("session %s: %s", session.id, error)
+            await self.end(
+                session.id, EndReason.NO_ANSWER if self._link.online(session.machine_id) else EndReason.OFFLINE
+            )
+        except Conflict:
+            log.info("session %s ended while it was asked for", session.id)
+        except Exception:
+            log.exception("session %s could not be opened", session.id)
+            await self.end(session.id, EndReason.OFFLINE)
+
+    async def _ask_and_open(self, session: Session) -> None:
+        if session.state is SessionState.REQUESTED:
+            await self._move_to_consenting(session)
+        answer = await self._link.ask_consent(session.machine_id, await self._question(session))
+        if not answer.granted:
+            reason = EndReason.NO_ANSWER if answer.source is messages.ConsentSource.NONE else EndReason.REFUSED
+            await self.end(session.id, reason, detail=answer.reason)
+            return
+        async with self._db.transaction() as conn:
+            by = f"{answer.source.value}: {answer.person}".strip(": ")[:80]
+            if not await store.granted(conn, session.id, until=answer.until, by=by):
+                raise Conflict(OVER)
+            details = {"source": answer.source.value, "person": answer.person, "until": answer.until}
+            await _tell(conn, session, "open", Actor.agent(session.machine_id), details)
+        with contextlib.suppress(Unavailable):  # gone this very moment: `_take_up` tells it when it is back
+            await self._link.tell(session.machine_id, open_message(session))
+
+    async def _move_to_consenting(self, session: Session) -> None:
+        async with self._db.transaction() as conn:
+            if not await store.move(conn, session.id, SessionState.REQUESTED, SessionState.CONSENTING):
+                raise Conflict(OVER)
+            await _tell(conn, session, "consenting", Actor.system(), {})
+
+    async def _question(self, session: Session) -> messages.ConsentRequest:
+        return messages.ConsentRequest(
+            request_id=str(uuid.uuid4()),
+            kind=messages.ConsentKind.SESSION,
+            ticket_id=session.ticket_id,
+            ticket_title=await self._link.ticket_title(session.ticket_id),
+            member_id=session.requested_by,
+            member_name=session.requested_by_name,
+            reason=session.reason,
+            short_code=session.short_code,
+            seconds=GRANT_SECONDS,
+            wait=self._settings.consent_seconds,
+            cooperative=self._settings.cooperative[:120],
+            locale=self._settings.default_locale,
+            session_id=session.id,
+            capability=session.capability.value,
+        )
+
+    async def _take_up(self, machine: Machine) -> None:
+        """The agent is back (or the server is): go on where each session of its machine was."""
+        async with self._db.connection() as conn:
+            sessions = await store.live_of_machine(conn, machine.id)
+        for session in sessions:
+            if session.state is SessionState.OPEN:
+                with contextlib.suppress(Unavailable):
+                    await self._link.tell(machine.id, open_message(session))
+            else:
+                self._begin(session)
+
+    async def _refused(self, machine: Machine, message: messages.SessionRefused) -> None:
+        session = await self._of_machine(message.session_id, machine)
+        if session is not None and session.live and self._rooms.get(session.id) is None:
+            await self.end(session.id, EndReason.REFUSED, detail=message.reason)
+
+    async def _ended_by_agent(self, machine: Machine, message: messages.SessionEnded) -> None:
+        session = await self._of_machine(message.session_id, machine)
+        if session is not None:
+            await self.end(session.id, FROM_AGENT.get(message.reason, EndReason.CLIENT))
+
+    async def _of_machine(self, session_id: str, machine: Machine) -> Session | None:
+        """A machine speaks for its own sessions only."""
+        try:
+            session = await self.get(session_id)
+        except NotFound:
+            return None
+        if session.machine_id != machine.id:
+            log.warning("machine %s speaks for session %s of another machine", machine.id, session_id)
+            return None
+        return session
+
+    # being there
+
+    async def invite(self, member: Member, session_id: str, guest_id: int) -> None:
+        """Let another member join. Raises Forbidden unless one is in the session by right, NotFound, Conflict."""
+        session = await self.get(session_id)
+        await self.require_entry(session, member)
+        guest = await self._members.get(guest_id)
+        if not session.live:
+            raise Conflict(OVER)
+        async with self._db.transaction() as conn:
+            await store.join(conn, session_id, guest.id, ParticipantRole.OBSERVER, invited_by=member.id)
+            await events.publish(conn, f"member:{guest.id}", "session")
+            await _tell(conn, session, "invited", Actor.member(member.id), {"guest": guest.id})
+
+    async def joined(self, session: Session, member: Member) -> None:
+        role = ParticipantRole.DRIVER if session.driver_id == member.id else ParticipantRole.OBSERVER
+        async with self._db.transaction() as conn:
+            await store.join(conn, session.id, member.id, role)
+            await _tell(conn, session, "joined", Actor.member(member.id), {"role": role.value})
+
+    async def left(self, session: Session, member: Member) -> None:
+        async with self._db.transaction() as conn:
+            await store.leave(conn, session.id, member.id)
+            await _tell(conn, session, "left", Actor.member(member.id), {})
+
+    async def hand_over(self, member: Member, session_id: str, to_id: int) -> None:
+        """Give the keyboard away, or take it when its holder is not there.
+
+        Raises Forbidden when somebody else holds it and is there, Conflict when it moved meanwhile or the other left.
+        """
+        session = await self.get(session_id)
+        await self.require_entry(session, member)
+        room = self._rooms.get(session_id)
+        if room is None or not session.live:
+            raise Conflict(OVER)
+        if not room.here(to_id):
+            raise Conflict(N_("This member is not in the session."))
+        holder_here = room.here(session.driver_id)
+        if session.driver_id != member.id and holder_here:
+            raise Forbidden(N_("Only who holds the keyboard may pass it on: ask for it."))
+        receiver = await self._members.get(to_id)
+        async with self._db.transaction() as conn:
+            if not await store.hand_over(conn, session_id, session.driver_id, to_id):
+                raise Conflict(N_("The keyboard was passed on meanwhile."))
+            details = {"from": session.driver_id, "to": to_id}
+            await _tell(conn, session, "handed_over", Actor.member(member.id), details)
+        room.driven_by(to_id, receiver.name)
+
+    # ending
+
+    async def stop(self, member: Member, session_id: str) -> None:
+        """End a session as a member. Raises Forbidden, Conflict when it is over."""
+        session = await self.get(session_id)
+        await self.require_entry(session, member)
+        if not await self.end(session_id, EndReason.MEMBER, actor=Actor.member(member.id)):
+            raise Conflict(OVER)
+
+    async def end_for_ticket(self, ticket_id: int) -> None:
+        """The ticket is closed: its sessions end."""
+        for session in await self.for_ticket(ticket_id):
+            if session.live:
+                await self.end(session.id, EndReason.TICKET)
+
+    async def end_for_machine(self, machine_id: int) -> None:
+        """The machine is revoked: its sessions end."""
+        async with self._db.connection() as conn:
+            sessions = await store.live_of_machine(conn, machine_id)
+        for session in sessions:
+            await self.end(session.id, EndReason.REVOKED)
+
+    async def end(self, session_id: str, reason: EndReason, *, actor: Actor | None = None, detail: str = "") -> bool:
+        """End it wherever it stands; False when it was over already."""
+        for _ in SessionState:  # it may move on while this looks: at most as often as there are states
+            session = await self.get(session_id)
+            if not session.live:
+                return False
+            if await self._end(session, reason, actor or _by(session, reason), detail):
+                await self._after_end(session, reason)
+                return True
+        return False
+
+    async def _end(self, session: Session, reason: EndReason, actor: Actor, detail: str) -> bool:
+        async with self._db.transaction() as conn:
+            if not await store.end(conn, session.id, session.state, reason):
+                return False
+            details = {"reason": reason.value, "detail": detail[:500], "state": session.state.value}
+            await _tell(conn, session, "ended", actor, details)
+        return True
+
+    async def _after_end(self, session: Session, reason: EndReason) -> None:
+        task = self._asking.get(session.id)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        await self._rooms.close(session.id, reason)
+        with contextlib.suppress(Unavailable):
+            ended = messages.SessionEnded(session_id=session.id, reason=TO_AGENT[reason])
+            await self._link.tell(session.machine_id, ended)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Started and stopped with the server."""
+        try:
+            yield
+        finally:
+            tasks = list(self._asking.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+FROM_AGENT = {
+    messages.EndReason.EXIT: EndReason.EXIT,
+    messages.EndReason.LOST: EndReason.LOST,
+    messages.EndReason.CLIENT: EndReason.CLIENT,
+}
+TO_AGENT = {
+    EndReason.MEMBER: messages.EndReason.MEMBER,
+    EndReason.CLIENT: messages.EndReason.CLIENT,
+    EndReason.TICKET: messages.EndReason.TICKET,
+    EndReason.REFUSED: messages.EndReason.CLIENT,
+    EndReason.NO_ANSWER: messages.EndReason.EXPIRED,
+    EndReason.OFFLINE: messages.EndReason.LOST,
+    EndReason.EXIT: messages.EndReason.EXIT,
+    EndReason.LOST: messages.EndReason.LOST,
+    EndReason.REVOKED: messages.EndReason.REVOKED,
+}
+
+
+def _by(session: Session, reason: EndReason) -> Actor:
+    if reason in {EndReason.CLIENT, EndReason.REFUSED, EndReason.EXIT}:
+        return Actor.agent(session.machine_id)
+    return Actor.system()
+
+
+def open_message(session: Session) -> messages.OpenSession:
+    return messages.OpenSession(
+        session_id=session.id,
+        ticket_id=session.ticket_id,
+        member_id=session.requested_by,
+        member_name=session.requested_by_name,
+        reason=session.reason,
+        capability=session.capability.value,
+    )
+
+
+async def _tell(conn: Connection, session: Session, verb: str, actor: Actor, details: Mapping[str, Any]) -> None:
+    """Event, history and audit of one change, in its transaction."""
+    for topic in (f"session:{session.id}", f"ticket:{session.ticket_id}", f"machine:{session.machine_id}"):
+        await events.publish(conn, topic, "session")
+    if verb in {"open", "ended"}:
+        await machine_store.add_event(
+            conn, session.machine_id, f"session_{verb}", subject=session.reason, detail=str(details.get("reason", ""))
+        )
+    await audit.record(conn, actor=actor, action=f"session.{verb}", subject=f"session:{session.id}", details=details)

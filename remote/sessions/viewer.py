@@ -1,0 +1,116 @@
+"""One open page of a session: sends what the room has, at the page's own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from compagnon_agent.protocol import frames
+from remote.sessions.scrollback import CATCH_UP
+from remote.wire import NORMAL, TRY_AGAIN, Wire
+
+if TYPE_CHECKING:
+    from remote.sessions.room import Room
+
+WINDOW = 256 * 1024  # bytes on their way to the page and not yet drawn there
+CHUNK = 32 * 1024
+NOTES = 64  # messages beside the frames that may wait; a page that does not take them is cut off
+
+
+class Viewer:
+    """``sent`` and ``drawn`` are offsets in the session's output; nothing is queued but short messages.
+
+    A page that falls out of the scrollback is brought up to date with a snapshot; it slows nobody else down.
+    """
+
+    __slots__ = (
+        "_notes",
+        "_wake",
+        "drawn",
+        "finished",
+        "heard",
+        "held",
+        "key",
+        "member_id",
+        "name",
+        "overrun",
+        "sent",
+        "wire",
+    )
+
+    def __init__(self, wire: Wire, *, key: str, member_id: int, name: str, offset: int | None) -> None:
+        self.wire = wire
+        self.key = key
+        self.member_id = member_id
+        self.name = name
+        self.sent = self.drawn = -1 if offset is None else offset
+        self.held = False  # its typing was not accepted: it waits to be asked for it again
+        self.overrun = False
+        self.finished = False
+        self.heard = time.monotonic()
+        self._notes: deque[str] = deque()
+        self._wake = asyncio.Event()
+
+    def hear(self) -> None:
+        """Any message is a sign of life."""
+        self.heard = time.monotonic()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - any JSON
+        """Queue a message beside the frames."""
+        if len(self._notes) >= NOTES:
+            self.overrun = True
+        else:
+            self._notes.append(json.dumps({"type": kind, **facts}))
+        self._wake.set()
+
+    def finish(self, reason: str) -> None:
+        """The session is over: say so after the last output, then close."""
+        self.finished = True
+        self.tell("ended", reason=reason)
+
+    def acknowledge(self, upto: int) -> None:
+        """The page may forget what it typed before ``upto``: the agent has it."""
+        self.tell("typed", upto=upto)
+
+    def drew(self, offset: int) -> None:
+        self.drawn = min(max(self.drawn, offset), self.sent)
+        self._wake.set()
+
+    async def send_all(self, room: Room) -> None:
+        """Send until the page is gone. Raises Closed."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._notes:
+                await self.wire.send(self._notes.popleft())
+            if self.overrun:
+                await self.wire.close(TRY_AGAIN, "too slow")
+            while (frame := self._next(room)) is not None:
+                await self.wire.send(frame.encode())
+            if self.finished:
+                await self.wire.close(NORMAL, "ended")
+                return
+
+    def _next(self, room: Room) -> frames.Frame | None:
+        kept = room.scrollback
+        if self.sent < 0 or not kept.holds(self.sent):
+            return self._snapshot(room)
+        if self.sent - self.drawn >= WINDOW or self.sent >= kept.end:
+            return None
+        data = kept.read(self.sent, CHUNK)
+        frame = frames.data(data, self.sent)
+        self.sent += len(data)
+        return frame
+
+    def _snapshot(self, room: Room) -> frames.Frame:
+        """A page that joins gets all that is kept; one that fell behind only the end, not to fall again."""
+        late = self.sent >= 0
+        prefix, offset = room.scrollback.snapshot(keep=CATCH_UP) if late else room.scrollback.snapshot()
+        self.sent = self.drawn = offset
+        return frames.snapshot(prefix, offset)

@@ -1,0 +1,268 @@
+// The terminal page: one socket, taken up again by itself, and what it says around the screen.
+
+import * as frames from "./frames.js";
+import { Keyboard } from "./keyboard.js";
+import { Screen } from "./screen.js";
+
+const page = JSON.parse(document.getElementById("session-data").textContent);
+const texts = page.texts;
+const viewer = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const part = (id) => document.getElementById(id);
+
+const ACK_EVERY = 64 * 1024; // bytes drawn between two acknowledgements
+const ACK_LATEST = 200; // milliseconds
+const PING_EVERY = 10_000;
+const SILENT_AFTER = 15_000;
+
+let socket = null;
+let tries = 0;
+let offset = null; // how far the output was written to the screen
+let drawn = 0;
+let acknowledged = 0;
+let ackTimer = 0;
+let replayUntil = 0;
+let driver = null;
+let people = [];
+let agent = false;
+let frozen = false;
+let over = page.state === "ended";
+let open = false;
+let heard = 0;
+let ctrl = false;
+
+const keyboard = new Keyboard(
+  (bytes, at) => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.data(bytes, at)); },
+  showTyped,
+);
+let screen = null;
+
+function startScreen() {
+  if (screen) return;
+  part("terminal").hidden = false;
+  part("waiting").hidden = true;
+  screen = new Screen(part("terminal"), {
+    typed: (text) => keyboard.type(withCtrl(text)),
+    resized: (columns, rows) => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.resize(columns, rows)); },
+  });
+  window.compagnonTerminal = screen.terminal; // for tests and assistive scripts
+  screen.terminal.focus();
+}
+
+// the socket
+
+async function connect() {
+  if (over || socket) return;
+  let answer;
+  try {
+    const headers = { "X-CSRF-Token": page.csrf };
+    const response = await fetch(`/sessions/${page.id}/ticket`, { method: "POST", headers });
+    if (response.status === 403 || response.status === 404) { say(texts.left, "bad"); return; }
+    if (!response.ok) throw new Error(String(response.status));
+    answer = await response.json();
+  } catch {
+    retry();
+    return;
+  }
+  if (answer.state === "ended") { end(); return; }
+  if (answer.state !== "open") { say(texts.waiting, "warn"); setTimeout(connect, 1500); return; }
+  const place = offset === null ? "" : String(offset);
+  const address = new URL(`/sessions/${page.id}/ws?ticket=${answer.ticket}&viewer=${viewer}&offset=${place}`, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  socket.onmessage = (event) => {
+    heard = performance.now();
+    if (typeof event.data === "string") hear(JSON.parse(event.data)); else draw(frames.decode(event.data));
+  };
+  socket.onclose = () => { lose(); };
+}
+
+function lose() {
+  socket = null;
+  open = false;
+  keyboard.hold();
+  if (over) return;
+  show();
+  retry();
+}
+
+// Full jitter, up to five seconds: somebody sits in front of it.
+function retry() {
+  const longest = Math.min(5000, 250 * 2 ** tries++);
+  setTimeout(connect, Math.random() * longest);
+  if (!open) show();
+}
+
+setInterval(() => {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  if (performance.now() - heard > SILENT_AFTER + PING_EVERY) { socket.onclose = null; socket.close(); lose(); return; }
+  socket.send(JSON.stringify({ type: "ping" }));
+}, PING_EVERY);
+addEventListener("online", () => { tries = 0; connect(); });
+addEventListener("offline", () => { if (socket) { socket.onclose = null; socket.close(); lose(); } });
+
+// what it says
+
+const HEARD = {
+  welcome(note) {
+    tries = 0;
+    open = true;
+    agent = note.agent;
+    frozen = note.frozen;
+    replayUntil = note.end;
+    startScreen();
+    screen.size(note.columns, note.rows);
+    setDriver(note.driver);
+    if (note.typed !== null) keyboard.resume(note.typed); else keyboard.hold();
+  },
+  people(note) { people = note.people; setDriver(note.driver); },
+  link(note) { agent = note.agent; if (!agent) keyboard.hold(); },
+  resume(note) { keyboard.resume(note.upto); },
+  typed(note) { keyboard.arrived(note.upto); },
+  hold() { keyboard.hold(); },
+  refused(note) { keyboard.forget(note.upto); keyboard.resume(note.upto); announce(texts.refused); },
+  frozen(note) { frozen = note.frozen; if (frozen) keyboard.hold(); },
+  size(note) { screen?.size(note.columns, note.rows); },
+  asks(note) { if (driver === page.me && note.id !== page.me) offer(note); },
+  ended() { end(); },
+};
+
+function hear(note) {
+  HEARD[note.type]?.(note);
+  show();
+}
+
+function draw(frame) {
+  if (!screen) startScreen();
+  if (frame.kind === frames.SNAPSHOT) {
+    offset = drawn = acknowledged = frame.offset;
+    replayUntil = Math.max(replayUntil, frame.offset);
+    screen.reset(frame.payload);
+    return;
+  }
+  if (frame.kind !== frames.DATA) return;
+  const fresh = offset === null ? frame.payload : frame.payload.subarray(Math.max(0, offset - frame.offset));
+  if (!fresh.length) return;
+  offset = frame.offset + frame.payload.length;
+  const upto = offset;
+  screen.write(fresh, upto <= replayUntil, () => { drawn = upto; acknowledge(); });
+}
+
+function acknowledge() {
+  clearTimeout(ackTimer);
+  if (drawn - acknowledged >= ACK_EVERY) sendAck(); else ackTimer = setTimeout(sendAck, ACK_LATEST);
+}
+
+function sendAck() {
+  if (socket?.readyState !== WebSocket.OPEN || drawn === acknowledged) return;
+  acknowledged = drawn;
+  socket.send(frames.ack(drawn, 0));
+}
+
+function end() {
+  over = true;
+  open = false;
+  keyboard.hold();
+  socket?.close();
+  show();
+  if (screen) screen.driving = false;
+  part("waiting").hidden = screen !== null;
+  if (!screen) location.reload();
+}
+
+// around the screen
+
+function setDriver(id) {
+  const before = driver;
+  driver = id;
+  if (screen && (before !== driver || driver === page.me)) screen.driving = driver === page.me;
+  const here = people.some((person) => person.id === driver);
+  part("ask-keyboard").hidden = driver === page.me || !here;
+  part("take-keyboard").hidden = driver === page.me || here;
+}
+
+function show() {
+  if (over) say(texts.over, "off");
+  else if (!open) say(tries > 0 || screen ? texts.cut : texts.connecting, "bad");
+  else if (frozen) say(texts.frozen, "bad");
+  else if (!agent) say(texts.agentAway, "warn");
+  else say(texts.open, "ok");
+  const holder = people.find((person) => person.id === driver);
+  const text = driver === page.me ? texts.driving : holder ? texts.watching.replace("%s", holder.name) : texts.nobody;
+  part("driver-state").textContent = open ? text : "";
+}
+
+function say(text, tone) {
+  const line = part("link-state");
+  if (line.textContent !== text) line.textContent = text;
+  line.dataset.tone = tone;
+}
+
+function showTyped() {
+  const held = keyboard.held;
+  part("typed").hidden = !held;
+  part("typed-text").textContent = held ? readable(keyboard.text) : "";
+}
+
+function readable(text) {
+  return text.slice(-400).replace(/[\x00-\x1f\x7f]/g, (c) => (c === "\r" ? "⏎" : c === "\x7f" ? "⌫" : c === "\t" ? "⇥" : `^${String.fromCharCode(c.charCodeAt(0) + 64)}`));
+}
+
+function announce(text, button) {
+  const item = document.createElement("div");
+  item.className = "toast-item toast-info";
+  const words = document.createElement("span");
+  words.textContent = text;
+  item.append(words);
+  if (button) item.append(button);
+  part("toasts").append(item);
+  setTimeout(() => item.remove(), button ? 20_000 : 5000);
+}
+
+function offer(note) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn btn-sm btn-primary";
+  button.textContent = texts.give;
+  button.addEventListener("click", () => { handOver(note.id); button.closest(".toast-item").remove(); });
+  announce(texts.asks.replace("%s", note.name), button);
+}
+
+function handOver(to) {
+  const headers = { "X-CSRF-Token": page.csrf, "Content-Type": "application/x-www-form-urlencoded" };
+  fetch(`/sessions/${page.id}/hand-over`, { method: "POST", headers, body: new URLSearchParams({ to }), redirect: "manual" });
+}
+
+// keys that a phone does not have
+
+const KEYS = { esc: "\x1b", tab: "\t", up: "\x1b[A", down: "\x1b[B", left: "\x1b[D", right: "\x1b[C", ctrlc: "\x03" };
+
+function withCtrl(text) {
+  if (!ctrl || text.length !== 1) return text;
+  setCtrl(false);
+  const code = text.toUpperCase().charCodeAt(0);
+  return code >= 64 && code < 96 ? String.fromCharCode(code - 64) : text;
+}
+
+function setCtrl(on) {
+  ctrl = on;
+  document.querySelector("[data-key=ctrl]").setAttribute("aria-pressed", String(on));
+}
+
+document.addEventListener("click", (event) => {
+  const key = event.target.closest("[data-key]")?.dataset.key;
+  if (key === "ctrl") setCtrl(!ctrl);
+  else if (key && driver === page.me) keyboard.type(KEYS[key]);
+  if (key) screen?.terminal.focus();
+  const to = event.target.closest("[data-hand-over]");
+  if (to) handOver(to.dataset.handOver);
+});
+part("ask-keyboard").addEventListener("click", () => socket?.send(JSON.stringify({ type: "ask" })));
+part("take-keyboard").addEventListener("click", () => handOver(page.me));
+part("smaller").addEventListener("click", () => screen?.larger(-1));
+part("larger").addEventListener("click", () => screen?.larger(1));
+part("forget-typed").addEventListener("click", () => keyboard.forget());
+document.addEventListener("live:event", () => { if (!open) connect(); });
+
+show();
+connect();
