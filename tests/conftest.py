@@ -17,7 +17,7 @@ from compagnon.db import Database
 from compagnon.db.embedded import EmbeddedPostgres
 from compagnon.settings import Settings
 
-pytest_plugins = ["fixtures"]
+pytest_plugins = ["wired_fixtures"]  # not "fixtures": pytest takes that name for its own module
 PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
 
 
