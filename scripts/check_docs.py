@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -86,8 +87,9 @@ def _row(method: str, path: str, handler: object) -> str:
 def _app() -> Litestar:
     from compagnon.app.wiring import build_app, build_services
 
-    settings = Settings.load({}, secret_key="k" * 40)
-    return build_app(build_services(settings, "postgresql://localhost/nowhere"))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.load({}, secret_key="k" * 40, data_dir=Path(folder))
+        return build_app(build_services(settings, "postgresql://localhost/nowhere"))
 
 
 UNDOCUMENTED: list[str] = []

@@ -68,8 +68,7 @@ async def beside(
 
 async def _live(services: Services, server: Server, owner: Member, client_id: int, say: Callable[[str], None]) -> None:
     agent = await asyncio.to_thread(_prepare, services)
-    while not server.started:
-        await asyncio.sleep(0.02)
+    await server.ready.wait()
     try:
         machine_id = await _enrolled(services, agent, owner, client_id)
     except (AppError, RuntimeError) as error:
@@ -133,7 +132,7 @@ async def _keep_running(agent: DemoAgent, say: Callable[[str], None]) -> None:
 
 
 async def _spawn(agent: DemoAgent) -> asyncio.subprocess.Process:
-    with (agent.folder / "agent.log").open("ab") as log:  # noqa: ASYNC230 - opened once, at a start
+    with (agent.folder / "agent.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *agent.command("run"),
             env=agent.environment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -49,13 +50,17 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that calls ``when_ready`` once it accepts connections."""
+    """uvicorn that sets ``ready`` and calls ``when_ready`` once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self.ready = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started and self._when_ready:
+        if not self.started:
+            return
+        self.ready.set()
+        if self._when_ready:
             self._when_ready()

@@ -6,13 +6,14 @@ import asyncio
 import fcntl
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 
 from compagnon.app.database import database_address, prepare
+from compagnon.app.demo import PASSWORD, Demo, accounts, load
+from compagnon.app.demo_agent import beside
 from compagnon.app.server import Server, listen, uvicorn_config
 from compagnon.app.wiring import build_app, build_services, running
 from compagnon.settings import Settings, SettingsError
@@ -70,32 +71,34 @@ def _with_address(settings: Settings, sock: socket.socket) -> Settings:
 async def _serve(settings: Settings, url: str, sock: socket.socket, progress: Progress, *, demo: bool) -> None:
     applied = await prepare(url)
     progress.done(f"Tables are up to date ({len(applied)} migrations applied)")
+    loaded = await _load_demo(settings, url, progress) if demo else None
     services = build_services(settings, url)
-    if demo:
-        await _load_demo(settings, url, progress)
-    server = Server(uvicorn_config(build_app(services), settings), when_ready=lambda: _say_where(settings, progress))
-    if demo:
-        from compagnon.app.demo_agent import beside
-
-        async with beside(services, server, progress.done):
-            await server.serve(sockets=[sock])
-    else:
+    server = Server(
+        uvicorn_config(build_app(services), settings), when_ready=lambda: _say_where(settings, progress, loaded)
+    )
+    async with AsyncExitStack() as stack:
+        if loaded and loaded.owner and loaded.client_id:
+            agent = beside(services, server, loaded.owner, loaded.client_id, progress.done)
+            await stack.enter_async_context(agent)
         await server.serve(sockets=[sock])
     if not server.started:
         raise SettingsError("The server could not start; the reason is logged above.")
 
 
-async def _load_demo(settings: Settings, url: str, progress: Progress) -> None:
+async def _load_demo(settings: Settings, url: str, progress: Progress) -> Demo:
     """In services of its own: the server's are opened by its own start."""
-    from compagnon.app.demo import load
-
     services = build_services(settings, url)
     async with running(services, background=False):
-        await load(services)
-    progress.done("Starter library and demo data are loaded")
+        loaded = await load(services)
+    progress.done("Starter library and demo data are there")
+    return loaded
 
 
-def _say_where(settings: Settings, progress: Progress) -> None:
+def _say_where(settings: Settings, progress: Progress, loaded: Demo | None) -> None:
     progress.done("The server answers")
-    print(f"\nCompagnon: {settings.public_url}\nStop with Ctrl-C.\n", flush=True)
-    sys.stdout.flush()
+    print(f"\n  Compagnon: {settings.public_url}\n")
+    if loaded:
+        print(f"  Accounts of the demo, all with the password: {PASSWORD}")
+        for account in accounts():
+            print(f"    {account.email:<24} {account.name}, {account.role}")
+    print("\n  Stop with Ctrl-C.\n", flush=True)

@@ -36,7 +36,8 @@ class Database:
             timeout=10,
             open=False,
             check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True, "options": "-c timezone=UTC -c jit=off", "application_name": "compagnon"},
+            configure=_autocommit,  # not in kwargs: procrastinate opens connections of its own with these
+            kwargs={"options": "-c timezone=UTC -c jit=off", "application_name": "compagnon"},
         )
 
     async def open(self) -> None:
@@ -81,6 +82,10 @@ class Database:
                 log.info("database work is tried again (%s)", type(error).__name__)
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
+
+
+async def _autocommit(conn: Connection) -> None:
+    await conn.set_autocommit(True)
 
 
 async def probe(url: str) -> None:
