@@ -6,16 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from kb.feature import Kb
-from kb.feature import build as build_kb
 from litestar import Litestar
-from procedures.feature import Procedures
-from procedures.feature import build as build_procedures
-from remote.feature import Remote
-from remote.feature import build as build_remote
-from remote.sessions.rooms import Rooms
-from tickets.feature import Tickets
-from tickets.feature import build as build_tickets
 
 from compagnon.auth.service import Members
 from compagnon.db import Database
@@ -27,7 +18,16 @@ from compagnon.settings import Settings
 from compagnon.web.application import build as build_web
 from compagnon.web.feature import Feature
 from compagnon.web.ws_tickets import WsTickets
+from kb.feature import Kb
+from kb.feature import build as build_kb
+from procedures.feature import Procedures
+from procedures.feature import build as build_procedures
 from remote.control.link import AgentLink
+from remote.feature import Remote
+from remote.feature import build as build_remote
+from remote.sessions.rooms import Rooms
+from tickets.feature import Tickets
+from tickets.feature import build as build_tickets
 from tickets.gate import Gate
 
 
@@ -114,6 +114,7 @@ async def _start_background(services: Services, stack: AsyncExitStack) -> None:
 
 def build_app(services: Services) -> Litestar:
     """The web application over these services; starting it opens the database and the background work."""
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with running(services):

@@ -1,7 +1,7 @@
 """Numbered SQL files, package by package, applied once and in order.
 
 Packages are given lowest layer first: a package's files never name a higher package's table, so the whole of a
-lower package can always be applied before the next. An applied file is frozen: its digest is kept, a changed one refused.
+lower package can always be applied before the next. An applied file is frozen: a changed one is refused.
 """
 
 from __future__ import annotations
