@@ -64,6 +64,9 @@ class Machine:
     approved_by: int | None
     revoked_at: datetime | None
 
+    def __post_init__(self) -> None:  # rows come from PostgreSQL as text
+        object.__setattr__(self, "state", MachineState(self.state))
+
     @property
     def url(self) -> str:
         return f"/machines/{self.id}"

@@ -26,6 +26,9 @@ class Recording:
     head: str
     state: RecordingState
 
+    def __post_init__(self) -> None:  # rows come from PostgreSQL as text
+        object.__setattr__(self, "state", RecordingState(self.state))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
