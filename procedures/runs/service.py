@@ -36,6 +36,8 @@ from procedures.runs.plan import Plan
 
 log = logging.getLogger(__name__)
 VERIFY_TIMEOUT = 60.0  # seconds for all result checks of a procedure
+PATIENCE = 300.0  # seconds after a start in which agents are expected to connect again
+ASK_EVERY = 1.0  # seconds
 
 
 class Runs(Acts):
@@ -173,7 +175,7 @@ class Runs(Acts):
         async with self._db.transaction() as conn:
             requests = [await self._request_again(conn, attempt) for attempt in await store.open_attempts(conn)]
         for request in requests:
-            self._launch(request)
+            self._launch(request, patience=PATIENCE)
         return len(requests)
 
     async def _request_again(self, conn: Connection, attempt: Attempt) -> StepRequest:
@@ -184,20 +186,28 @@ class Runs(Acts):
 
     # in the background
 
-    def _launch(self, request: StepRequest) -> None:
-        task = asyncio.create_task(self._perform(request), name=f"attempt {request.attempt_id}")
+    def _launch(self, request: StepRequest, *, patience: float = 0) -> None:
+        task = asyncio.create_task(self._perform(request, patience), name=f"attempt {request.attempt_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _perform(self, request: StepRequest) -> None:
+    async def _perform(self, request: StepRequest, patience: float) -> None:
+        """Ask, for ``patience`` seconds again and again while the machine is out of reach, and keep the answer."""
+        until = asyncio.get_running_loop().time() + patience
+        report = await self._ask_gateway(request)
+        while report.state is ReportState.UNREACHABLE and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(ASK_EVERY)
+            report = await self._ask_gateway(request)
+        await self._record_surely(request.attempt_id, report)
+
+    async def _ask_gateway(self, request: StepRequest) -> StepReport:
         try:
-            report = await self._gateway.execute_step(request)
+            return await self._gateway.execute_step(request)
         except AppError as error:
-            report = _silence(str(error))
+            return _silence(str(error))
         except Exception:
             log.exception("the request %s failed", request.attempt_id)
-            report = _silence("")
-        await self._record_surely(request.attempt_id, report)
+            return _silence("")
 
     async def _record_surely(self, attempt_id: str, report: StepReport) -> None:
         """The report must not be lost to a database that restarts: record_report may be called again."""
