@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from procedures.ports import TicketRef
-
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from procedures.ports import TicketRef
 from tickets.desk import store
 from tickets.desk.model import State
 

@@ -11,7 +11,7 @@ from typing import Any
 RESOLUTION_LIMIT = 5000
 JUSTIFICATION_LIMIT = 2000
 JUSTIFICATION_MINIMUM = 10
-REMARK_LIMIT = 5000
+REMARK_LIMIT = 2000
 REMARK_MINIMUM = 10
 FRESH = timedelta(minutes=10)  # a verification older than this says nothing about the machine now
 

@@ -6,17 +6,16 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from procedures.library.service import Library
-from procedures.runs.model import Run
-from procedures.runs.service import Runs
-from remote.sessions.service import Sessions
-
 from compagnon.auth.model import Member
 from compagnon.db import Connection
 from compagnon.errors import AppError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
+from procedures.library.service import Library
+from procedures.runs.model import Run
+from procedures.runs.service import Runs
+from remote.sessions.service import Sessions
 from tickets.closing import store
 from tickets.closing.model import (
     JUSTIFICATION_LIMIT,
@@ -167,7 +166,7 @@ class Closer:
     # the word about the procedure
 
     async def propose(self, ticket_id: int, member: Member) -> int:
-        """Turn the verdict into a proposed change with the ticket as evidence; the same one when it was made already."""
+        """Turn the verdict into a proposed change with the ticket as evidence; made once, then only returned."""
         closing = await self.closing(ticket_id)
         if closing is None or not closing.verdict.proposes_change:
             raise Conflict(N_("This ticket asks for no change."))
@@ -188,7 +187,11 @@ class Closer:
 
     async def _evidence(self, closing: Closing) -> tuple[str | None, str, dict[str, object]]:
         ticket = await self._desk.get(closing.ticket_id)
-        evidence: dict[str, object] = {"ticket": ticket.id, "title": ticket.title, "resolution": closing.resolution[:500]}
+        evidence: dict[str, object] = {
+            "ticket": ticket.id,
+            "title": ticket.title,
+            "resolution": closing.resolution[:500],
+        }
         runs = {run.id: run for run in await self._runs.for_ticket(ticket.id)}
         run = runs.get(closing.run_id or 0)
         if run is None or closing.verdict is Verdict.MISSING:

@@ -16,7 +16,8 @@ INSERT INTO ticket_verifications (ticket_id, run_id, member_id, state, checks)
 VALUES (%(ticket_id)s, %(run_id)s, %(member_id)s, %(state)s, %(checks)s)
 """
 LATEST_VERIFICATIONS = """
-SELECT DISTINCT ON (v.run_id) v.id, v.ticket_id, v.run_id, v.state, v.checks, v.member_id, m.name AS member_name, v.created_at
+SELECT DISTINCT ON (v.run_id) v.id, v.ticket_id, v.run_id, v.state, v.checks, v.member_id, m.name AS member_name,
+    v.created_at
 FROM ticket_verifications v JOIN members m ON m.id = v.member_id
 WHERE v.ticket_id = %(ticket_id)s ORDER BY v.run_id, v.id DESC
 """
@@ -26,8 +27,8 @@ VALUES (%(ticket_id)s, %(member_id)s, %(resolution)s, %(justification)s, %(verdi
 RETURNING id
 """
 GET = """
-SELECT x.id, x.ticket_id, x.member_id, m.name AS member_name, x.resolution, x.justification, x.verdict, x.remark, x.run_id,
-    x.draft_id, x.created_at
+SELECT x.id, x.ticket_id, x.member_id, m.name AS member_name, x.resolution, x.justification, x.verdict, x.remark,
+    x.run_id, x.draft_id, x.created_at
 FROM ticket_closings x JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(ticket_id)s
 """
 SET_DRAFT = "UPDATE ticket_closings SET draft_id = %(draft_id)s WHERE id = %(id)s AND draft_id IS NULL"

@@ -42,7 +42,7 @@ _FROM: Mapping[State, frozenset[State]] = {
 
 
 def may_become(old: State, new: State) -> bool:
-    """Whether a member may move a ticket so. Closing goes its own way (see ``may_close``); a closed ticket stays closed."""
+    """Whether a member may move a ticket so. Closing goes its own way (``may_close``); a closed ticket stays closed."""
     return new in _FROM[old]
 
 
@@ -79,7 +79,7 @@ _RANK = {"high": 0, "medium": 1, "low": 2}
 
 
 def priority(impact: Impact, urgency: Urgency) -> int:
-    """1 (critical) to 5 (planning): the 3 × 3 matrix of ITIL's incident priority coding, which is the sum of both ranks."""
+    """1 (critical) to 5 (planning): ITIL's 3 × 3 matrix for incidents, which is the sum of both ranks."""
     return 1 + _RANK[impact.value] + _RANK[urgency.value]
 
 
@@ -135,7 +135,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTicket:
-    """What phone capture hands over, read and bounded. ``request_key`` is a UUID in text: the same key opens one ticket."""
+    """What phone capture hands over. ``request_key`` is a UUID in text: the same key opens one ticket."""
 
     client_id: int
     title: str

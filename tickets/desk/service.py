@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import psycopg.errors
-from kb.search.records import tsvector_text
 
 from compagnon import audit, events
 from compagnon.audit import Actor
@@ -16,6 +15,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from kb.search.records import tsvector_text
 from tickets.desk import bounds, store
 from tickets.desk.model import (
     PRESENCE,
@@ -139,7 +139,7 @@ class Desk:
             if message_id is None:
                 return
             await store.touch(conn, ticket_id, tsvector_text("", body))
-            await store.seen(conn, ticket_id, member.id, typing=False)
+            await store.seen(conn, ticket_id, member.id, typing=False, sent=True)
             details = {"message_id": message_id, "visibility": visibility.value}
             await announce(conn, ticket_id, member.id, "ticket.message_added", details)
 
@@ -213,12 +213,12 @@ class Desk:
     ) -> None:
         """Change what the ticket says about itself. Raises Conflict when somebody else did so meanwhile."""
         bounds.check_title(title)
+        await self._check_machine((await self.get(ticket_id)).client_id, machine_id)
         async with self._db.transaction() as conn:
             ticket = await self._lock_open(conn, ticket_id)
             self._check_revision(ticket, revision)
-            await self._check_machine(ticket.client_id, machine_id)
-            values = {"title": title, "impact": impact.value, "urgency": urgency.value, "skill": skill}
-            values |= {"machine_id": machine_id, "priority": priority(impact, urgency)}  # type: ignore[dict-item]
+            values: dict[str, Any] = {"title": title, "impact": impact.value, "urgency": urgency.value, "skill": skill}
+            values |= {"machine_id": machine_id, "priority": priority(impact, urgency)}
             changed = {name: value for name, value in values.items() if getattr(ticket, name) != value}
             if not changed:
                 return

@@ -20,28 +20,28 @@ JOINS = """
 FROM tickets t JOIN clients c ON c.id = t.client_id JOIN members b ON b.id = t.opened_by
 LEFT JOIN members o ON o.id = t.owner_id
 """
-GET = f"SELECT {COLUMNS} {JOINS} WHERE t.id = %(id)s"  # noqa: S608 - constants
+GET = f"SELECT {COLUMNS} {JOINS} WHERE t.id = %(id)s"
 LOCK = "SELECT id FROM tickets WHERE id = %(id)s FOR UPDATE"
 OPEN_OF_CLIENT = f"""
 SELECT {COLUMNS} {JOINS} WHERE t.client_id = %(client_id)s AND t.state NOT IN ('resolved', 'closed')
 ORDER BY t.updated_at DESC LIMIT %(limit)s
-"""  # noqa: S608 - constants
+"""
 OF_CLIENT = f"""
 SELECT {COLUMNS} {JOINS} WHERE t.client_id = %(client_id)s ORDER BY t.updated_at DESC, t.id DESC LIMIT %(limit)s
-"""  # noqa: S608 - constants
+"""
 OF_MACHINE = f"""
 SELECT {COLUMNS} {JOINS} WHERE t.machine_id = %(machine_id)s ORDER BY t.id DESC LIMIT %(limit)s
-"""  # noqa: S608 - constants
+"""
 MAY_ACT = """
 SELECT EXISTS (SELECT FROM tickets WHERE id = %(ticket_id)s AND owner_id = %(member_id)s)
     OR EXISTS (SELECT FROM ticket_collaborators WHERE ticket_id = %(ticket_id)s AND member_id = %(member_id)s)
 """
 INSERT = """
-INSERT INTO tickets (client_id, site_id, machine_id, caller_name, caller_phone, title, symptom, impact, urgency, priority,
-    state, owner_id, skill, departement, opened_by, follows_id, request_key, words)
-VALUES (%(client_id)s, %(site_id)s, %(machine_id)s, %(caller_name)s, %(caller_phone)s, %(title)s, %(symptom)s, %(impact)s,
-    %(urgency)s, %(priority)s, %(state)s, %(owner_id)s, %(skill)s, %(departement)s, %(opened_by)s, %(follows_id)s,
-    %(request_key)s, %(words)s::tsvector)
+INSERT INTO tickets (client_id, site_id, machine_id, caller_name, caller_phone, title, symptom, impact, urgency,
+    priority, state, owner_id, skill, departement, opened_by, follows_id, request_key, words)
+VALUES (%(client_id)s, %(site_id)s, %(machine_id)s, %(caller_name)s, %(caller_phone)s, %(title)s, %(symptom)s,
+    %(impact)s, %(urgency)s, %(priority)s, %(state)s, %(owner_id)s, %(skill)s, %(departement)s, %(opened_by)s,
+    %(follows_id)s, %(request_key)s, %(words)s::tsvector)
 ON CONFLICT ON CONSTRAINT tickets_request_key DO NOTHING
 RETURNING id
 """
@@ -61,12 +61,16 @@ SELECT s.id, s.state, s.entered_at, s.left_at, s.member_id, m.name AS member_nam
 FROM ticket_states s JOIN members m ON m.id = s.member_id WHERE s.ticket_id = %(id)s ORDER BY s.id
 """
 EDIT = """
-UPDATE tickets SET title = %(title)s, impact = %(impact)s, urgency = %(urgency)s, priority = %(priority)s, skill = %(skill)s,
-    machine_id = %(machine_id)s, words = words || %(words)s::tsvector, revision = revision + 1, updated_at = now()
+UPDATE tickets SET title = %(title)s, impact = %(impact)s, urgency = %(urgency)s, priority = %(priority)s,
+    skill = %(skill)s, machine_id = %(machine_id)s, words = words || %(words)s::tsvector,
+    revision = revision + 1, updated_at = now()
 WHERE id = %(id)s AND revision = %(revision)s AND state <> 'closed'
 """
+# Without positions, and up to a bound: a tsvector holds 1 MB, a conversation may go on for ever.
 TOUCH = """
-UPDATE tickets SET updated_at = now(), words = words || %(words)s::tsvector WHERE id = %(id)s
+UPDATE tickets SET updated_at = now(),
+    words = CASE WHEN length(words) < 20000 THEN words || strip(%(words)s::tsvector) ELSE words END
+WHERE id = %(id)s
 """
 SET_SKILL = "UPDATE tickets SET skill = %(skill)s WHERE id = %(id)s AND skill IS NULL"
 ADD_MESSAGE = """
@@ -78,16 +82,19 @@ RETURNING id
 MESSAGES = """
 SELECT * FROM (
     SELECT x.id, x.ticket_id, x.member_id, m.name AS member_name, x.visibility, x.body, x.created_at
-    FROM ticket_messages x JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(id)s ORDER BY x.id DESC LIMIT %(limit)s
+    FROM ticket_messages x JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(id)s
+    ORDER BY x.id DESC LIMIT %(limit)s
 ) newest ORDER BY id
 """
 ADD_CHANGE = """
-INSERT INTO ticket_changes (ticket_id, member_id, kind, details) VALUES (%(ticket_id)s, %(member_id)s, %(kind)s, %(details)s)
+INSERT INTO ticket_changes (ticket_id, member_id, kind, details)
+VALUES (%(ticket_id)s, %(member_id)s, %(kind)s, %(details)s)
 """
 CHANGES = """
 SELECT * FROM (
     SELECT x.id, x.kind, x.member_id, m.name AS member_name, x.details, x.created_at
-    FROM ticket_changes x LEFT JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(id)s ORDER BY x.id DESC LIMIT %(limit)s
+    FROM ticket_changes x LEFT JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(id)s
+    ORDER BY x.id DESC LIMIT %(limit)s
 ) newest ORDER BY id
 """
 ADD_TIME = """
@@ -112,7 +119,8 @@ WHERE x.ticket_id = %(id)s ORDER BY x.added_at, x.member_id
 SEEN = """
 INSERT INTO ticket_presence (ticket_id, member_id, seen_at, typing_at)
 VALUES (%(ticket_id)s, %(member_id)s, now(), CASE WHEN %(typing)s THEN now() END)
-ON CONFLICT (ticket_id, member_id) DO UPDATE SET seen_at = now(), typing_at = EXCLUDED.typing_at
+ON CONFLICT (ticket_id, member_id) DO UPDATE SET seen_at = now(),
+    typing_at = CASE WHEN %(sent)s THEN NULL ELSE coalesce(EXCLUDED.typing_at, ticket_presence.typing_at) END
 """
 LEFT_PAGE = "DELETE FROM ticket_presence WHERE ticket_id = %(ticket_id)s AND member_id = %(member_id)s"
 PRESENT = """
@@ -253,8 +261,10 @@ async def collaborators(conn: Connection, ticket_id: int) -> list[Collaborator]:
     return await (await cursor.execute(COLLABORATORS, {"id": ticket_id})).fetchall()
 
 
-async def seen(conn: Connection, ticket_id: int, member_id: int, *, typing: bool) -> None:
-    await conn.execute(SEEN, {"ticket_id": ticket_id, "member_id": member_id, "typing": typing})
+async def seen(conn: Connection, ticket_id: int, member_id: int, *, typing: bool, sent: bool = False) -> None:
+    """``sent``: what was typed is sent, so nothing is being typed now; else typing ends by itself after a while."""
+    values = {"ticket_id": ticket_id, "member_id": member_id, "typing": typing, "sent": sent}
+    await conn.execute(SEEN, values)
 
 
 async def left_page(conn: Connection, ticket_id: int, member_id: int) -> None:

@@ -1,6 +1,6 @@
 """Whom to ask for help, in which order, and why: pure rules.
 
-ITIL calls this a functional escalation. Nobody is a black box's choice: every point of a score has a reason that is shown.
+ITIL calls this a functional escalation. Nobody is a black box's choice: every point of a score has a shown reason.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OfferState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is known about somebody with the skill. ``load``: open tickets they own; ``helped``: tickets of this client."""
+    """Somebody with the skill. ``load``: open tickets they own; ``helped``: tickets of this client they had."""
 
     member_id: int
     name: str
@@ -99,9 +99,7 @@ def _reasons(candidate: Candidate, skill: str, departement: str) -> list[Reason]
         )
     if candidate.load:
         points = LOAD_POINTS * min(candidate.load, LOAD_LIMIT)
-        found.append(
-            Reason(points=points, message=N_("Has {count} open tickets"), params={"count": candidate.load})
-        )
+        found.append(Reason(points=points, message=N_("Has {count} open tickets"), params={"count": candidate.load}))
     return found
 
 
@@ -111,9 +109,7 @@ def rank_all(candidates: Sequence[Candidate], *, skill: str, departement: str) -
     return sorted(ranked, key=lambda item: (-item.score, item.candidate.name, item.candidate.member_id))
 
 
-def next_circle(
-    ranked: Sequence[Ranked], *, asked: Collection[int], circle: int
-) -> tuple[int, tuple[Ranked, ...]]:
+def next_circle(ranked: Sequence[Ranked], *, asked: Collection[int], circle: int) -> tuple[int, tuple[Ranked, ...]]:
     """The number of the next circle after ``circle`` (0: nobody was asked yet) and whom it asks; nobody twice.
 
     1: the best two who are available; 2: the next three; 3: all others who are available; 4: everyone with the skill.

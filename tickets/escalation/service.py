@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from compagnon import events
-from compagnon.auth.model import Member
+from compagnon.auth.model import Member, SkilledMember
 from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from compagnon.i18n import N_
@@ -97,8 +97,9 @@ class Escalations:
 
     async def preview(self, ticket: Ticket, skill: str, member: Member) -> list[Ranked]:
         """Who would be asked, best first, with the reasons."""
+        skilled = await self._members.by_skill(skill)
         async with self._db.connection() as conn:
-            return await self._ranked(conn, ticket, skill, ticket.departement, member.id)
+            return await _ranked(conn, skilled, ticket, skill, ticket.departement, member.id)
 
     # calling
 
@@ -113,12 +114,13 @@ class Escalations:
         step_id: str | None = None,
         session_id: str | None = None,
     ) -> int:
-        """Ask the first circle; returns the call's id. A call for the same skill that is still open is returned instead.
+        """Ask the first circle; returns the call's id, or that of a call for the same skill that is still open.
 
         Raises Invalid (unknown skill, nobody has it, a run of another ticket), Conflict (closed ticket).
         """
         bounds.check_text(question, QUESTION_LIMIT, "question", required=False)
         await self._check_context(ticket_id, skill, run_id, step_id)
+        skilled = await self._members.by_skill(skill)
         async with self._db.transaction() as conn:
             ticket = await desk_store.lock(conn, bounds.identity(ticket_id, N_("There is no ticket number {id}.")))
             _check_open(ticket, ticket_id)
@@ -130,7 +132,7 @@ class Escalations:
                 running = await store.open_for(conn, ticket_id, skill)
                 assert running is not None, "the ticket is locked, so the call that stood in the way is still open"
                 return running.id
-            asked = await self._widen(conn, escalation_id, ticket, 0)
+            asked = await self._widen(conn, escalation_id, ticket, 0, skilled)
             if not asked:
                 raise Invalid(NOBODY, field="skill")
             await desk_store.set_skill(conn, ticket_id, skill)
@@ -148,22 +150,25 @@ class Escalations:
 
     async def widen(self, *, escalation_id: int, circle: int) -> None:
         """The background job: ask the next circle, unless somebody answered or it was widened since."""
+        skilled = await self._members.by_skill((await self.get(escalation_id)).skill)
         async with self._db.transaction() as conn:
             call = await self._lock(conn, escalation_id)
             if call.state is not EscalationState.OPEN or call.circle != circle:
                 return
             ticket = await desk_store.get(conn, call.ticket_id)
             assert ticket is not None, "a call refers to a ticket"
-            asked = await self._widen(conn, escalation_id, ticket, circle)
+            asked = await self._widen(conn, escalation_id, ticket, circle, skilled)
             details = {"escalation": escalation_id, "asked": asked}
             await announce(conn, ticket.id, None, "ticket.call_widened", details)
 
-    async def _widen(self, conn: Connection, escalation_id: int, ticket: Ticket, circle: int) -> list[int]:
+    async def _widen(
+        self, conn: Connection, escalation_id: int, ticket: Ticket, circle: int, skilled: Sequence[SkilledMember]
+    ) -> list[int]:
         """Ask the next circle and plan the one after it; the ids of who is asked now."""
         call = await store.get(conn, escalation_id)
         assert call is not None, "the caller holds it"
         known = await store.offers(conn, [escalation_id])
-        ranked = await self._ranked(conn, ticket, call.skill, call.departement, call.asked_by)
+        ranked = await _ranked(conn, skilled, ticket, call.skill, call.departement, call.asked_by)
         number, people = next_circle(ranked, asked={offer.member_id for offer in known}, circle=circle)
         widen_at = datetime.now(UTC) + self._patience if people else None
         if not await store.widen(conn, escalation_id, old=circle, new=number, widen_at=widen_at):
@@ -174,29 +179,6 @@ class Escalations:
         if widen_at:
             await self._jobs.defer(conn, WIDEN_TASK, at=widen_at, escalation_id=escalation_id, circle=number)
         return [item.candidate.member_id for item in people]
-
-    async def _ranked(
-        self, conn: Connection, ticket: Ticket, skill: str, departement: str, asked_by: int
-    ) -> list[Ranked]:
-        there = {item.member_id for item in await desk_store.collaborators(conn, ticket.id)}
-        there |= {asked_by, ticket.owner_id or asked_by}
-        skilled = [item for item in await self._members.by_skill(skill) if item.member.id not in there]
-        ids = [item.member.id for item in skilled]
-        loads, helped = await store.loads(conn, ids), await store.helped(conn, ticket.client_id, ids)
-        candidates = [
-            Candidate(
-                member_id=item.member.id,
-                name=item.member.name,
-                level=item.level,
-                available=item.member.available,
-                departements=item.member.departements,
-                load=loads.get(item.member.id, 0),
-                helped=helped.get(item.member.id, 0),
-            )
-            for item in skilled
-            if item.member.active
-        ]
-        return rank_all(candidates, skill=skill, departement=departement)
 
     # answering
 
@@ -220,6 +202,7 @@ class Escalations:
     async def decline(self, escalation_id: int, member: Member, reason: str) -> None:
         """Say no, with a reason. When nobody of the circle is left to answer, the next one is asked at once."""
         bounds.check_text(reason, ANSWER_LIMIT, "reason")
+        skilled = await self._members.by_skill((await self.get(escalation_id)).skill)
         async with self._db.transaction() as conn:
             call = await self._lock(conn, escalation_id)
             _check_running(call)
@@ -227,7 +210,7 @@ class Escalations:
             ticket = await desk_store.get(conn, call.ticket_id)
             assert ticket is not None, "a call refers to a ticket"
             if not await store.waiting(conn, call.id):
-                await self._widen(conn, call.id, ticket, call.circle)
+                await self._widen(conn, call.id, ticket, call.circle, skilled)
             await self._tell(conn, [call.asked_by], call.id, "call_declined")
             details = {"escalation": call.id, "reason": reason.strip()}
             await announce(conn, call.ticket_id, member.id, "ticket.call_declined", details)
@@ -250,7 +233,7 @@ class Escalations:
                 await self._tell(conn, await store.lapse(conn, call.id), call.id, "call_ended")
 
     async def _lock(self, conn: Connection, escalation_id: int) -> Escalation:
-        """The call, locked after its ticket: whoever locks both does so in this order, so that nobody waits in a ring."""
+        """The call, locked after its ticket: whoever locks both does so in this order, or they might wait in a ring."""
         call = await store.get(conn, bounds.identity(escalation_id, GONE))
         if call is None:
             raise NotFound(GONE)
@@ -259,9 +242,7 @@ class Escalations:
         assert locked is not None, "calls are never deleted"
         return locked
 
-    async def _answer(
-        self, conn: Connection, call: Escalation, member: Member, new: OfferState, text: str
-    ) -> None:
+    async def _answer(self, conn: Connection, call: Escalation, member: Member, new: OfferState, text: str) -> None:
         old = {OfferState.ASKED.value}
         if new is OfferState.ACCEPTED:
             old.add(OfferState.DECLINED.value)  # one may change one's mind while nobody else came
@@ -286,3 +267,27 @@ def _check_running(call: Escalation) -> None:
         raise Conflict(OVER, name=call.accepted_by_name or "?")
     if call.state is EscalationState.CANCELLED:
         raise Conflict(TAKEN_BACK)
+
+
+async def _ranked(
+    conn: Connection, skilled: Sequence[SkilledMember], ticket: Ticket, skill: str, departement: str, asked_by: int
+) -> list[Ranked]:
+    """Who could be asked, best first: everyone with the skill who is not on the ticket already."""
+    there = {item.member_id for item in await desk_store.collaborators(conn, ticket.id)}
+    there |= {asked_by, ticket.owner_id or asked_by}
+    others = [item for item in skilled if item.member.active and item.member.id not in there]
+    ids = [item.member.id for item in others]
+    loads, helped = await store.loads(conn, ids), await store.helped(conn, ticket.client_id, ids)
+    candidates = [
+        Candidate(
+            member_id=item.member.id,
+            name=item.member.name,
+            level=item.level,
+            available=item.member.available,
+            departements=item.member.departements,
+            load=loads.get(item.member.id, 0),
+            helped=helped.get(item.member.id, 0),
+        )
+        for item in others
+    ]
+    return rank_all(candidates, skill=skill, departement=departement)

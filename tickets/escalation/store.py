@@ -44,7 +44,8 @@ ON CONFLICT (ticket_id, skill) WHERE state = 'open' DO NOTHING
 RETURNING id
 """
 WIDEN = """
-UPDATE escalations SET circle = %(new)s, widen_at = %(widen_at)s WHERE id = %(id)s AND state = 'open' AND circle = %(old)s
+UPDATE escalations SET circle = %(new)s, widen_at = %(widen_at)s
+WHERE id = %(id)s AND state = 'open' AND circle = %(old)s
 """
 END = """
 UPDATE escalations SET state = %(state)s, accepted_by = %(accepted_by)s, ended_at = now(), widen_at = NULL

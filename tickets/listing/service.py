@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kb.search.records import record_query
-
 from compagnon.auth.model import Member
 from compagnon.db import Database
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
+from kb.search.records import record_query
 from tickets.desk import bounds
 from tickets.listing import store
 from tickets.listing.model import COUNT_LIMIT, FILTERS_LIMIT, PAGE, Listing, SavedFilter, TicketFilter
@@ -55,7 +54,7 @@ class TicketList:
 
 
 def _search(text: str) -> dict[str, Any]:
-    """The condition for what was typed: a number is a ticket's, words are looked up, signs alone are searched in titles."""
+    """The condition for what was typed: a number is a ticket's, words are looked up, signs are searched in titles."""
     asked = record_query(text)
     if asked.number is not None:
         return {"number": asked.number}

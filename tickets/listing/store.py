@@ -1,5 +1,6 @@
 """SQL of the list. The conditions are constants; which of them are used depends on the filter, so that PostgreSQL plans
-each question for itself instead of one plan for all of them."""
+each question for itself instead of one plan for all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from compagnon.db import Connection
 from tickets.listing.model import Cursor, Owner, Row, SavedFilter, Sort, TicketFilter
 
 SELECT = sql.SQL("""
-SELECT t.id, t.title, t.state, t.priority, t.client_id, c.name AS client_name, t.owner_id, o.name AS owner_name, t.skill,
-    t.departement, t.created_at, t.updated_at
+SELECT t.id, t.title, t.state, t.priority, t.client_id, c.name AS client_name, t.owner_id, o.name AS owner_name,
+    t.skill, t.departement, t.created_at, t.updated_at
 FROM (SELECT * FROM tickets t {where} ORDER BY {order} LIMIT %(limit)s) t
 JOIN clients c ON c.id = t.client_id LEFT JOIN members o ON o.id = t.owner_id
 ORDER BY {order}
