@@ -28,7 +28,6 @@ CHECKS: tuple[Rule, ...] = (
     values.declared,
     values.placements,
     values.checks,
-    values.size,
     wording.imperatives,
     wording.single_actions,
     wording.sentences,
@@ -89,15 +88,16 @@ def lint(source: str | Procedure, *, known: Known | None = None) -> tuple[Findin
         source, problems = draft.procedure, draft.problems
     case = Case(procedure=source, known=known or Known())
     found = [finding for check in CHECKS for finding in check(case)]
+    if publishable((*problems, *found)):
+        found += values.size(case)  # what is wrong in itself has been said already
     return tuple(sorted((*problems, *_not_said_twice(found, problems)), key=lambda finding: finding.at))
 
 
 def _not_said_twice(found: list[Finding], problems: tuple[Finding, ...]) -> list[Finding]:
-    """What follows from a text that cannot be read in full would only be noise."""
-    silent = {"manifest"} if problems else set()
+    """Without readable metadata, saying that each of its keys is missing would only be noise."""
     if any(problem.rule in ("front-matter", "size") for problem in problems):
-        silent |= {"metadata", "section-missing"}
-    return [finding for finding in found if finding.rule not in silent]
+        return [finding for finding in found if finding.rule not in ("metadata", "section-missing")]
+    return found
 
 
 def publishable(findings: tuple[Finding, ...]) -> bool:

@@ -247,7 +247,7 @@ def _check(owner: str | None, spec: CheckSpec, values: dict[str, str]) -> Findin
 
 
 def size(case: Case) -> Findings:
-    """What the agent is sent must fit; said once nothing else is wrong with it."""
+    """What the agent is sent must fit. For a procedure that is otherwise fit to be published."""
     try:
         text = to_json(manifest(case.procedure, 1))
         from_json(text)
