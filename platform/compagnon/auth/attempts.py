@@ -20,6 +20,7 @@ PER_ACCOUNT_AND_ADDRESS = 5
 PER_ACCOUNT = 50  # from everywhere: high enough that a stranger cannot easily keep a member out
 PER_ADDRESS = 100  # an office or a village behind one address
 
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(encode(%s, 'hex'), 0))"
 INSERT = "INSERT INTO sign_in_attempts (key) SELECT unnest(%(keys)s::bytea[]) RETURNING id"
 COUNT = """
 SELECT key, count(*), ceil(%(window)s - extract(epoch FROM now() - min(at)))::int FROM sign_in_attempts
@@ -64,6 +65,7 @@ class Attempts:
     async def succeeded(self, attempt: Attempt) -> None:
         """The password was right: forget this try, and the wrong ones of this account from this address."""
         async with self._db.transaction() as conn:
+            await conn.execute(LOCK, (attempt.pair,))  # two right tries at once would wait for each other's rows
             await conn.execute(FORGET_SOME, {"ids": list(attempt.rows)})
             await conn.execute(FORGET_KEY, {"key": attempt.pair})
             await conn.execute(FORGET_OLD, {"window": WINDOW})
@@ -74,7 +76,7 @@ class Attempts:
 
 async def _wait(conn: Connection, limits: dict[bytes, int]) -> int:
     """Seconds until a try is allowed again; 0: now."""
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(encode(%s, 'hex'), 0))", (next(iter(limits)),))
+    await conn.execute(LOCK, (next(iter(limits)),))
     rows = await (await conn.execute(COUNT, {"keys": list(limits), "window": WINDOW})).fetchall()
     return max((max(1, wait) for key, count, wait in rows if count >= limits[bytes(key)]), default=0)
 
