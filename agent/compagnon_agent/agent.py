@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import consent, facts
+from . import consent
 from . import policy as policies
 from .audit import AuditLog
 from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise
@@ -113,9 +113,6 @@ class Agent:
 
     def policy_report(self) -> messages.Policy:
         return self.policy.report(self.settings.root_note)
-
-    async def collect_facts(self) -> dict[str, JSON]:
-        return await asyncio.to_thread(facts.collect, self.settings.root_note)
 
     def decide(self, request: Request) -> Decision:
         """Ask, and write the answer down."""

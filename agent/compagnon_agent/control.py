@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from .agent import CAPABILITIES, Agent
+from .facts import collect
 from .link import PROTOCOL_ERROR, SILENT, Backoff, Handshake, Untrusted, dial, receive, shake_hands, why_closed
 from .protocol import messages
 from .protocol.messages import (
@@ -26,7 +28,7 @@ from .protocol.messages import (
     encode,
 )
 from .protocol.signing import CONTROL
-from .protocol.wire import JSON, WireError
+from .protocol.wire import WireError
 from .tasks import first_of
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Control:
         self._backoff = Backoff(agent.settings.backoff_base, agent.settings.backoff_cap)
         self._outgoing: asyncio.Queue[Message] | None = None
         self._facts_wanted = asyncio.Event()
-        self._reported: dict[str, JSON] | None = None
+        self._reported: Facts | None = None
         self.status = Status()
         agent.send = self._send
 
@@ -118,7 +120,6 @@ class Control:
     def _welcome(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
         self._backoff.reset()
         self._outgoing = outgoing
-        self._reported = None
         outgoing.put_nowait(self._agent.policy_report())
         serving.set()
 
@@ -162,22 +163,26 @@ class Control:
             await outgoing.put(Heartbeat(at=datetime.now(UTC)))
 
     async def _report_facts(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
-        """Journalled results first; then facts, now, when asked for, and from time to time when they changed."""
+        """Journalled results first; then the facts: those it has, when asked for, and from time to time."""
         await serving.wait()
         for result in self._agent.store.pending():
             await outgoing.put(result)
+        if self._reported:
+            await outgoing.put(self._reported)
         while True:
-            forced = self._facts_wanted.is_set() or self._reported is None
-            self._facts_wanted.clear()
-            facts = await self._agent.collect_facts()
-            if forced or facts != self._reported:
-                self._reported = facts
-                await outgoing.put(Facts(collected=datetime.now(UTC), facts=facts))
-            try:
+            if not self._reported or self._facts_wanted.is_set() or self._stale():
+                self._facts_wanted.clear()
+                facts = await collect(self._agent.settings.root_note)
+                if facts is not None:
+                    self._reported = Facts(collected=datetime.now(UTC), facts=facts)
+                    await outgoing.put(self._reported)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._agent.settings.facts_every):
                     await self._facts_wanted.wait()
-            except TimeoutError:
-                continue
+
+    def _stale(self) -> bool:
+        age = datetime.now(UTC) - self._reported.collected if self._reported else None
+        return age is None or age.total_seconds() >= self._agent.settings.facts_every
 
     async def _watch_policy(self, serving: asyncio.Event) -> None:
         """The machine's page shows the policy as it is now, not as it was at the last request."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import platform
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -16,18 +19,43 @@ import psutil
 from . import __version__
 from .checks import common
 from .checks.system import identify
-from .protocol.wire import JSON
+from .protocol.wire import JSON, WireError, dumps, loads
+
+TIME_LIMIT = 90.0
 
 _SKIPPED = frozenset({"tmpfs", "devtmpfs", "squashfs", "overlay", "proc", "sysfs", "efivarfs", "autofs", "iso9660"})
 _DMI = Path("/sys/class/dmi/id")
 
 
-def collect(root_note: str = "") -> dict[str, JSON]:
-    """Blocking, a second or two at most for each fact: call it outside the event loop."""
-    facts: dict[str, JSON] = {"agent": _agent(root_note)}
-    for name, gather in _FACTS.items():
+async def collect(root_note: str) -> dict[str, JSON] | None:
+    """In a process of its own, which can be killed when a program it asks hangs; None when nothing came of it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "compagnon_agent.facts",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), TIME_LIMIT)
+        facts = loads(output, limit=1024 * 1024)
+    except (TimeoutError, WireError):
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    return {**facts, "agent": _agent(root_note)} if isinstance(facts, dict) else None
+
+
+def gather() -> dict[str, JSON]:
+    """All facts of this machine, here and now: blocking."""
+    facts: dict[str, JSON] = {}
+    for name, fact in _FACTS.items():
         try:
-            value = gather()
+            value = fact()
         except Exception:  # noqa: S112 - hostile environments are many; a missing fact is the answer
             continue
         if value is not None:
@@ -183,3 +211,7 @@ _FACTS: Mapping[str, Callable[[], JSON]] = {
     "updates": _updates,
     "users": _users,
 }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(dumps(gather()))
