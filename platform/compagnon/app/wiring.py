@@ -70,6 +70,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         runs=procedures.runs,
         machines=remote.machines,
         sessions=remote.sessions,
+        dashboard_panels=[*procedures.feature.dashboard_panels, *remote.feature.dashboard_panels],
     )
     return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)
 
