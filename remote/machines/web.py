@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 from litestar.types import ControllerRouterHandler
 
@@ -22,8 +22,8 @@ from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
 
 AnyRequest = Request[Any, Any, Any]
-Text = Annotated[str, Parameter(max_length=100)]
-Identity = Annotated[int | None, Parameter(ge=1, le=2**63 - 1)]
+Text = Annotated[str, QueryParameter(max_length=100)]
+Identity = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1)]
 PAGE = 50
 SHOWN = {
     "": MachineFilter(),
@@ -138,7 +138,12 @@ async def _enrol_page(
 
 @get("/machines/{machine_id:int}")
 async def shown(
-    request: AnyRequest, member: Member, desk: Desk, directory: Directory, machine_id: int, ticket: Identity = None
+    request: AnyRequest,
+    member: Member,
+    desk: Desk,
+    directory: Directory,
+    machine_id: FromPath[int],
+    ticket: Identity = None,
 ) -> Template:
     """The cockpit. ``ticket`` is the one on whose behalf a terminal or a run would be opened."""
     return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=True)
@@ -146,7 +151,12 @@ async def shown(
 
 @get("/machines/{machine_id:int}/cockpit")
 async def cockpit(
-    request: AnyRequest, member: Member, desk: Desk, directory: Directory, machine_id: int, ticket: Identity = None
+    request: AnyRequest,
+    member: Member,
+    desk: Desk,
+    directory: Directory,
+    machine_id: FromPath[int],
+    ticket: Identity = None,
 ) -> Template:
     """The cockpit's changing part, fetched again when the machine's topic moves."""
     return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=False)
@@ -191,14 +201,14 @@ def _initial(machine: Machine) -> dict[str, object]:
 
 
 @get("/machines/{machine_id:int}/consent")
-async def consent(request: AnyRequest, desk: Desk, machine_id: int) -> Template:
+async def consent(request: AnyRequest, desk: Desk, machine_id: FromPath[int]) -> Template:
     """The questions on the machine's screen now, with the code to compare by voice (shown on a run's page too)."""
     return fragment(request, "remote/consents.html", consents=desk.link.consents(machine_id))
 
 
 @post("/machines/{machine_id:int}/approve")
 async def approve(
-    request: AnyRequest, form: Form, member: Member, desk: Desk, directory: Directory, machine_id: int
+    request: AnyRequest, form: Form, member: Member, desk: Desk, directory: Directory, machine_id: FromPath[int]
 ) -> Template | Redirect:
     name = form.text("name", limit=80)
     site_id = form.optional_identity("site_id")
@@ -211,7 +221,7 @@ async def approve(
 
 
 @post("/machines/{machine_id:int}/revoke")
-async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: int) -> Redirect:
+async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
     machine = await desk.link.machines.revoke(member, machine_id)
     await desk.sessions.end_for_machine(machine_id)
     await desk.link.changed(machine_id)
@@ -220,7 +230,7 @@ async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: in
 
 
 @post("/machines/{machine_id:int}/rename")
-async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
     name = form.text("name", limit=80)
     form.check()
     await desk.link.machines.rename(member, machine_id, name)
@@ -230,7 +240,7 @@ async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, ma
 
 
 @post("/machines/{machine_id:int}/environment")
-async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
     environment = await desk.known_environment(form.text("environment", limit=80, required=False))
     await desk.link.machines.declare(member, machine_id, environment)
     await desk.link.changed(machine_id)
@@ -240,7 +250,7 @@ async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, m
 
 
 @post("/machines/{machine_id:int}/check")
-async def check_now(request: AnyRequest, member: Member, desk: Desk, machine_id: int) -> Redirect:
+async def check_now(request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
     """Compare with the declared environment now, and wait for it (some seconds)."""
     try:
         states = await desk.drift.check(machine_id, member)
@@ -256,7 +266,7 @@ async def check_now(request: AnyRequest, member: Member, desk: Desk, machine_id:
 
 
 @post("/machines/{machine_id:int}/waivers")
-async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: int) -> Redirect:
+async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
     key = form.text("key", limit=300)
     justification = form.text("justification", limit=1000)
     until = form.day("until", required=True)
@@ -268,7 +278,9 @@ async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, mac
 
 
 @post("/machines/{machine_id:int}/waivers/{waiver_id:int}/withdraw")
-async def withdraw(request: AnyRequest, member: Member, desk: Desk, machine_id: int, waiver_id: int) -> Redirect:
+async def withdraw(
+    request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int], waiver_id: FromPath[int]
+) -> Redirect:
     await desk.drift.withdraw(member, machine_id, waiver_id)
     toast(request, N_("The waiver is withdrawn."))
     return redirect(f"/machines/{machine_id}")

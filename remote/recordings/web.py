@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import anyio
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, PathParameter
 from litestar.response import Stream, Template
 from litestar.types import ControllerRouterHandler
 
@@ -19,7 +19,7 @@ from remote.recordings.service import Recordings
 from remote.sessions.service import Sessions
 
 AnyRequest = Request[Any, Any, Any]
-SessionId = Annotated[str, Parameter(pattern=r"^[0-9a-f]{32}$")]
+SessionId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 PIECE = 256 * 1024  # bytes
 
 
@@ -47,7 +47,9 @@ async def shown(
 
 
 @get("/recordings/{session_id:str}/file")
-async def file(member: Member, recordings: Recordings, session_id: SessionId, download: bool = False) -> Stream:
+async def file(
+    member: Member, recordings: Recordings, session_id: SessionId, download: FromQuery[bool] = False
+) -> Stream:
     """The asciicast v3 file as it is, chain and all, up to its last whole line."""
     recording = await recordings.get(session_id)
     path = recordings.path(recording)

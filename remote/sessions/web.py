@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from litestar import Request, WebSocket, asgi, get, post, websocket
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, PathParameter
 from litestar.response import Redirect, Response, Template
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
@@ -44,7 +44,7 @@ from remote.wire import Closed, Wire
 
 log = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
-SessionId = Annotated[str, Parameter(pattern=r"^[0-9a-f]{32}$")]
+SessionId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 VIEWER = re.compile(r"^[0-9a-f]{8,32}$")
 TEXT_LIMIT = 4096  # bytes of a viewer's text message
 
@@ -58,7 +58,7 @@ def handlers(rooms: Rooms) -> Sequence[ControllerRouterHandler]:
 
 @post("/machines/{machine_id:int}/sessions")
 async def open_session(
-    request: AnyRequest, form: Form, member: Member, sessions: Sessions, machine_id: int
+    request: AnyRequest, form: Form, member: Member, sessions: Sessions, machine_id: FromPath[int]
 ) -> Redirect:
     """Ask the client for a terminal, and go where their answer will show."""
     ticket_id = form.identity("ticket_id")
@@ -151,7 +151,7 @@ async def invite(
 
 @websocket("/sessions/{session_id:str}/ws")
 async def viewer_socket(
-    socket: WebSocket[Any, Any, Any], sessions: Sessions, rooms: Rooms, ws_tickets: WsTickets, session_id: str
+    socket: WebSocket[Any, Any, Any], sessions: Sessions, rooms: Rooms, ws_tickets: WsTickets, session_id: FromPath[str]
 ) -> None:
     """A member's page. Signed in and from this site (checked before), with a one-time ticket for this session."""
     connection = Wire(socket.receive, socket.send)
