@@ -33,11 +33,15 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The best documents of ``total``, and the counts of every value of the facets over all of them."""
+    """The best documents of ``total``, and the counts of every value of the facets over all of them.
+
+    ``loosened``: no document holds a quoted phrase side by side, so its words were searched anywhere.
+    """
 
     ranked: Sequence[Ranked] = ()
     total: int = 0
     facets: Facets = field(default_factory=Facets)
+    loosened: bool = False
 
 
 class SearchEngine(Protocol):

@@ -47,6 +47,11 @@ class Postings:
             self._impact, self._impact_for = (self.tf * (K1 + 1) / (self.tf + norm)).astype(np.float32), average
         return self._impact
 
+    def only(self, kept: NDArray[np.bool_]) -> Postings | None:
+        """The same without the documents that are not ``kept``."""
+        mine = kept[self.ids]
+        return Postings(self.ids[mine], self.tf[mine]) if mine.any() else None
+
     @property
     def size(self) -> int:
         return self.ids.nbytes + 2 * self.tf.nbytes + _OVERHEAD
@@ -98,22 +103,26 @@ class SegmentPostings:
         self._cache = cache
         self._lock = threading.Lock()  # Whoosh's files keep a reading position
         self._lengths: dict[str, Floats] = {}
+        self._spoken: dict[str, NDArray[np.bool_]] = {}
         self.field_length = {name: float(self._columns.field_length(name)) for name in schema.names()}
 
-    def term(self, field: str, term: str) -> Postings | None:
-        key = (self.name, field, term)
+    def term(self, field: str, term: str, locale: str = "") -> Postings | None:
+        """The term's postings; with ``locale`` only those of its documents."""
+        key = (self.name, field, term, locale)
         cached = self._cache.get(key)
         if cached is not None:
             known: Postings | None = cached[0]
             return known
         with self._lock:
             postings = self._read(field, term)
+        if postings and locale:
+            postings = postings.only(self.spoken(locale))
         self._cache.put(key, postings, postings.size if postings else _OVERHEAD)
         return postings
 
     def positions(self, field: str, term: str) -> Ids:
         """Every place of the term in the segment as document·2³² + position, ascending."""
-        key = (self.name, field, term, "positions")
+        key = (self.name, field, term, "*positions")
         cached = self._cache.get(key)
         if cached is not None:
             known: Ids = cached[0]
@@ -122,6 +131,16 @@ class SegmentPostings:
             places = self._read_positions(field, term)
         self._cache.put(key, places, places.nbytes + _OVERHEAD)
         return places
+
+    def spoken(self, locale: str) -> NDArray[np.bool_]:
+        """Which documents are in this language."""
+        known = self._spoken.get(locale)
+        if known is None:
+            known = np.zeros(self.documents, bool)
+            if postings := self.term("locale", locale):
+                known[postings.ids] = True
+            self._spoken[locale] = known
+        return known
 
     def lengths(self, field: str) -> Floats:
         """The number of terms of each document in this field (kept by Whoosh in one byte: about 5 % exact)."""

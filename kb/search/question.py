@@ -23,9 +23,13 @@ _BEGINNING = re.compile(r"(\w{2,})\*")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One way to find a word. ``weight`` 0..1; ``stop``: in titles only; ``prefix``: every term that begins so."""
+    """One way to find a word, in documents of ``locale`` ("": of any).
+
+    ``weight`` 0..1; ``stop``: in titles only; ``prefix``: every term that begins so.
+    """
 
     text: str
+    locale: str = ""
     weight: float = 1.0
     stop: bool = False
     prefix: bool = False
@@ -42,7 +46,17 @@ class Word:
 
     @property
     def stop(self) -> bool:
-        return all(term.stop for term in self.terms)
+        """Says nothing in one of the languages: it is looked for in titles, but no document is ranked by it."""
+        return any(term.stop for term in self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two terms side by side, in documents of ``locale`` ("": of any)."""
+
+    first: str
+    second: str
+    locale: str = ""
 
 
 Phrase = tuple[tuple[str, ...], ...]
@@ -56,7 +70,7 @@ class Question:
     text: str = ""
     words: tuple[Word, ...] = ()
     phrases: tuple[Phrase, ...] = ()
-    pairs: tuple[tuple[Word, Word], ...] = ()
+    pairs: tuple[Pair, ...] = ()
     notices: tuple[Reason, ...] = field(default=())
 
     @property
@@ -85,7 +99,7 @@ def ask(raw: str, *, typing: bool = False) -> Question:
     if len(words) > MAX_QUERY_TERMS:
         words = words[:MAX_QUERY_TERMS]
         notices.append(Reason(message=TOO_MANY, params={"limit": str(MAX_QUERY_TERMS)}))
-    return Question(text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(words), notices=tuple(notices))
+    return Question(text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(text), notices=tuple(notices))
 
 
 def _words(text: str, *, typing: bool) -> list[Word]:
@@ -100,15 +114,19 @@ def _words(text: str, *, typing: bool) -> list[Word]:
 
 
 def _word(text: str, same: Sequence[Token], before: Sequence[Word], *, prefix: bool) -> Word:
-    found: dict[str, Term] = {}
-    for token in same:
-        known = found.get(token.term)
-        found[token.term] = Term(token.term, stop=token.stop and (known is None or known.stop))
     first = same[0]
+    found = _readings(same)
     written = text[first.start : first.end]
     if prefix and not first.whole and len(written) >= 2:
-        found["*"] = Term(fold(written), weight=0.8, prefix=True)
-    return Word(tuple(found.values()), text=written, whole=first.whole, inside=_inside(written, first, before))
+        found.append(Term(fold(written), weight=0.8, prefix=True))
+    return Word(tuple(found), text=written, whole=first.whole, inside=_inside(written, first, before))
+
+
+def _readings(same: Sequence[Token]) -> list[Term]:
+    """One term for all languages where they agree, else one for each: none is found in the other's documents."""
+    if len({(token.term, token.stop) for token in same}) == 1:
+        return [Term(same[0].term, stop=same[0].stop)]
+    return [Term(token.term, locale, stop=token.stop) for token, locale in zip(same, LOCALES, strict=True)]
 
 
 def _inside(written: str, token: Token, before: Sequence[Word]) -> int:
@@ -124,9 +142,14 @@ def _inside(written: str, token: Token, before: Sequence[Word]) -> int:
     return -1
 
 
-def _pairs(words: Sequence[Word]) -> tuple[tuple[Word, Word], ...]:
-    kept = [word for word in words if not word.whole and not word.stop]
-    return tuple(pairwise(kept))
+def _pairs(text: str) -> tuple[Pair, ...]:
+    """Neighbouring terms in each language's own reading: what is a stop word in one is a word in the other."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for locale in LOCALES:
+        kept = [token.term for token in tokens(text, locale) if not token.whole][:MAX_QUERY_TERMS]
+        for pair in dict.fromkeys(pairwise(kept)):
+            found.setdefault(pair, []).append(locale)
+    return tuple(Pair(*pair, "" if len(where) == len(LOCALES) else where[0]) for pair, where in found.items())
 
 
 def _phrases(text: str) -> tuple[Phrase, ...]:

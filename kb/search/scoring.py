@@ -1,26 +1,39 @@
 """Ranking by BM25 over numpy posting lists, field by field.
 
-score = Σ fields weight · ( Σ words max over its terms (idf · impact)  +  PAIR · Σ neighbours found side by side )
+score = coverage · Σ fields weight · ( Σ words max over its terms (idf · impact)  +  PAIR · Σ neighbours side by side )
+
+where coverage grows from 1 - COVERAGE to 1 with the share of the question's worth that the document holds in any field.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kb.search.engine import SearchTimeout
 from kb.search.model import Filters
-from kb.search.postings import K1, NOTHING, B, Floats, Ids, Postings
-from kb.search.question import Phrase, Question, Term, Word
+from kb.search.postings import K1, B, Floats, Ids, Postings
+from kb.search.question import Pair, Phrase, Question, Term, Word
 from kb.search.snapshot import Mask, Part, Snapshot
 from kb.search.whoosh_format import FIELD_WEIGHTS
 
 PAIR = 0.4  # of the rarer word's worth, for two words of the question side by side
+COVERAGE = 0.5  # of a score depends on how much of the question the document holds
 PART = 0.3  # weight of an identifier's parts where the whole identifier is known
 EXPANSIONS = 48  # most terms that a beginning of a word stands for
 STOPPED_FIELDS = frozenset({"title", "symptoms", "queries"})  # fields that keep stop words
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An index term that a word stands for in one field: its worth (idf · weight) and its postings, part by part."""
+
+    text: str
+    worth: float
+    postings: tuple[Postings | None, ...]
 
 
 class Scorer:
@@ -30,74 +43,87 @@ class Scorer:
         self._snapshot = snapshot
         self._question = question
         self._deadline = deadline
-        self._weights = _word_weights(snapshot, question)
-        self._known: dict[tuple[str, Term], list[tuple[str, float]]] = {}
+        self._fields = {name: weight for name, weight in FIELD_WEIGHTS.items() if snapshot.used[name]}
+        self._entries = {word: self._look_up_word(word) for word in dict.fromkeys(question.words)}
+        self._held: dict[Word, list[Mask]] = {}
 
     def scores(self) -> list[Floats]:
         """For each part of the snapshot the score of each of its documents (0: no word found)."""
         found = [np.zeros(part.documents, np.float32) for part in self._snapshot.parts]
-        for name, weight in FIELD_WEIGHTS.items():
-            for word, worth in zip(self._question.words, self._weights, strict=True):
-                self._add_word(found, name, word, weight * worth)
-            for first, second in self._question.pairs:
-                self._add_pair(found, name, first, second, weight * PAIR)
+        coverage = [np.zeros(part.documents, np.float32) for part in self._snapshot.parts]
+        total = 0.0
+        for word, weight in self._weighted_words():
+            total += self._add_word(found, coverage, word, weight)
+        for pair in self._question.pairs:
+            for name, weight in self._fields.items():
+                self._add_pair(found, name, pair, weight * PAIR)
+        for scores, covered in zip(found, coverage, strict=True):
+            scores *= 1 - COVERAGE + COVERAGE * covered / (total or 1.0)
         return found
 
-    def matched(self, part: Part, document: int) -> list[str]:
+    def matched(self, part: int, document: int) -> list[str]:
         """The words of the question, as typed, that this document holds; parts of a found identifier are left out."""
-        held = [self._holds(word, part, document) for word in self._question.words]
-        return [
+        words = self._question.words
+        held = [bool(self._held[word][part][document]) for word in words]
+        shown = [
             word.text
-            for word, yes in zip(self._question.words, held, strict=True)
+            for word, yes in zip(words, held, strict=True)
             if yes and not word.stop and not (word.inside >= 0 and held[word.inside])
         ]
+        return list(dict.fromkeys(shown))
 
-    def _holds(self, word: Word, part: Part, document: int) -> bool:
-        return any(
-            (postings := part.postings.term(name, text)) is not None and _contains(postings.ids, document)
-            for name in FIELD_WEIGHTS
-            for term in word.terms
-            for text, _ in self._texts(name, term)
-        )
+    def _weighted_words(self) -> Iterator[tuple[Word, float]]:
+        """Each different word once; parts of an identifier count little where the index knows the whole."""
+        words = self._question.words
+        for word in self._entries:
+            whole = words[word.inside] if word.inside >= 0 else None
+            yield word, PART if whole and any(self._entries[whole].values()) else 1.0
 
-    def _add_word(self, found: list[Floats], name: str, word: Word, weight: float) -> None:
-        terms = [item for term in word.terms for item in self._texts(name, term)]
-        for part, scores in zip(self._snapshot.parts, found, strict=True):
-            self._check_time()
-            self._add_best(scores, part, name, terms, weight)
+    def _add_word(self, found: list[Floats], coverage: list[Floats], word: Word, weight: float) -> float:
+        """Add what a word is worth in every field. Returns its share of the whole question's worth."""
+        self._check_time()
+        entries = self._entries[word]
+        known = [entry.worth for fields in entries.values() for entry in fields]
+        share = 0.0 if word.stop or not known else weight * min(known)
+        self._held[word] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
+        for index in range(len(found)):
+            for name, fields in entries.items():
+                self._add_best(found[index], held[index], index, name, fields)
+            coverage[index][held[index]] += share
+        return share
 
-    def _add_best(
-        self, scores: Floats, part: Part, name: str, terms: Sequence[tuple[str, float]], weight: float
-    ) -> None:
-        lists = [(postings, worth) for text, worth in terms if (postings := part.postings.term(name, text))]
+    def _add_best(self, scores: Floats, held: Mask, index: int, name: str, entries: Sequence[Entry]) -> None:
+        """The best of a word's terms counts in a field, not their sum: they are readings of one word."""
+        lists = [(postings, entry.worth) for entry in entries if (postings := entry.postings[index])]
+        weight = self._fields[name]
+        for postings, _ in lists:
+            held[postings.ids] = True
         if len(lists) == 1:
             postings, worth = lists[0]
-            scores[postings.ids] += weight * worth * self._impact(part, name, postings)
+            scores[postings.ids] += weight * worth * self._impact(index, name, postings)
         elif lists:
             best = np.zeros_like(scores)
             for postings, worth in lists:
-                best[postings.ids] = np.maximum(best[postings.ids], worth * self._impact(part, name, postings))
+                best[postings.ids] = np.maximum(best[postings.ids], worth * self._impact(index, name, postings))
             scores += weight * best
 
-    def _impact(self, part: Part, name: str, postings: Postings) -> Floats:
-        return postings.impact(part.postings.lengths(name), self._snapshot.average[name])
+    def _impact(self, index: int, name: str, postings: Postings) -> Floats:
+        return postings.impact(self._snapshot.parts[index].postings.lengths(name), self._snapshot.average[name])
 
-    def _texts(self, name: str, term: Term) -> list[tuple[str, float]]:
-        """The index terms that a term of the question stands for in a field, each with its worth (idf · weight)."""
-        known = self._known.get((name, term))
-        if known is None:
-            known = self._known[(name, term)] = self._look_up(name, term)
-        return known
+    def _look_up_word(self, word: Word) -> dict[str, list[Entry]]:
+        """What the word stands for, by field; fields without any are left out."""
+        found = {name: [entry for term in word.terms for entry in self._look_up(name, term)] for name in self._fields}
+        return {name: entries for name, entries in found.items() if entries}
 
-    def _look_up(self, name: str, term: Term) -> list[tuple[str, float]]:
+    def _look_up(self, name: str, term: Term) -> list[Entry]:
         if term.stop and name not in STOPPED_FIELDS:
             return []
         if term.prefix:
             return self._expand(name, term)
-        frequency = self._snapshot.frequency(name, term.text)
-        return [(term.text, term.weight * self._snapshot.idf(frequency))] if frequency else []
+        postings = self._snapshot.postings(name, term.text, term.locale)
+        return [Entry(term.text, term.weight * self._idf(postings), postings)] if any(postings) else []
 
-    def _expand(self, name: str, term: Term) -> list[tuple[str, float]]:
+    def _expand(self, name: str, term: Term) -> list[Entry]:
         """A beginning is worth what all the words it stands for are worth together: rare ones get no premium."""
         counts: dict[str, int] = {}
         for part in self._snapshot.parts:
@@ -105,23 +131,30 @@ class Scorer:
                 counts[text] = counts.get(text, 0) + count
         kept = sorted(counts, key=lambda text: -counts[text])[:EXPANSIONS]
         worth = term.weight * self._snapshot.idf(min(sum(counts[text] for text in kept), self._snapshot.total))
-        return [(text, worth) for text in kept]
+        return [Entry(text, worth, self._snapshot.postings(name, text)) for text in kept]
 
-    def _add_pair(self, found: list[Floats], name: str, first: Word, second: Word, weight: float) -> None:
-        ahead, behind = self._exact(name, first), self._exact(name, second)
-        if not ahead or not behind:
-            return
-        worth = weight * min(max(value for _, value in ahead), max(value for _, value in behind))
-        for part, scores in zip(self._snapshot.parts, found, strict=True):
-            self._check_time()
-            places = _adjacent(_places(part, name, ahead), _places(part, name, behind))
-            if len(places):
-                documents, times = np.unique(places >> 32, return_counts=True)
-                norm = K1 * (1 - B + B * part.postings.lengths(name)[documents] / self._snapshot.average[name])
-                scores[documents] += (worth * times * (K1 + 1) / (times + norm)).astype(np.float32)
+    def _add_pair(self, found: list[Floats], name: str, pair: Pair, weight: float) -> None:
+        ahead = self._snapshot.postings(name, pair.first, pair.locale)
+        behind = self._snapshot.postings(name, pair.second, pair.locale)
+        worth = weight * min(self._idf(ahead), self._idf(behind))
+        for index, scores in enumerate(found):
+            if ahead[index] and behind[index]:
+                self._check_time()
+                self._add_places(scores, index, name, pair, worth)
 
-    def _exact(self, name: str, word: Word) -> list[tuple[str, float]]:
-        return [item for term in word.terms if not term.prefix and not term.stop for item in self._texts(name, term)]
+    def _add_places(self, scores: Floats, index: int, name: str, pair: Pair, worth: float) -> None:
+        postings = self._snapshot.parts[index].postings
+        places = _adjacent(postings.positions(name, pair.first), postings.positions(name, pair.second))
+        documents, times = np.unique(places >> 32, return_counts=True)
+        if pair.locale and len(documents):
+            spoken = postings.spoken(pair.locale)[documents]
+            documents, times = documents[spoken], times[spoken]
+        if len(documents):
+            norm = K1 * (1 - B + B * postings.lengths(name)[documents] / self._snapshot.average[name])
+            scores[documents] += (worth * times * (K1 + 1) / (times + norm)).astype(np.float32)
+
+    def _idf(self, postings: Sequence[Postings | None]) -> float:
+        return self._snapshot.idf(sum(len(each.ids) for each in postings if each))
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -167,23 +200,6 @@ def best(scores: Floats, limit: int) -> Iterator[int]:
     return iter(int(index) for index in order[:limit])
 
 
-def _word_weights(snapshot: Snapshot, question: Question) -> list[float]:
-    """Parts of an identifier count little where the index knows the whole."""
-    known = {
-        index
-        for index, word in enumerate(question.words)
-        if word.whole and any(snapshot.frequency(name, term.text) for term in word.terms for name in FIELD_WEIGHTS)
-    }
-    return [PART if word.inside in known else 1.0 for word in question.words]
-
-
-def _places(part: Part, name: str, terms: Sequence[tuple[str, float]]) -> Ids:
-    found = [places for text, _ in terms if len(places := part.postings.positions(name, text))]
-    if len(found) < 2:
-        return found[0] if found else NOTHING
-    return np.unique(np.concatenate(found))
-
-
 def _adjacent(ahead: Ids, behind: Ids) -> Ids:
     """The places of ``ahead`` that are followed at once by one of ``behind`` (both ascending)."""
     if len(ahead) > len(behind):
@@ -197,8 +213,3 @@ def _isin(wanted: Ids, sorted_places: Ids) -> Mask:
     at = np.searchsorted(sorted_places, wanted)
     at[at == len(sorted_places)] = 0
     return np.asarray(sorted_places[at] == wanted, bool)
-
-
-def _contains(ids: Ids, document: int) -> bool:
-    at = int(np.searchsorted(ids, document))
-    return at < len(ids) and int(ids[at]) == document

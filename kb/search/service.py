@@ -44,6 +44,7 @@ KNOWN_KINDS = {
 }
 WORDS = N_("Holds: {words}")
 TOO_SLOW = N_("The library took too long to answer: please use fewer words.")
+LOOSENED = N_("Nothing holds the quoted words side by side: these hold them anywhere.")
 NO_ANSWER = N_("Some records could not be searched; please try again.")
 
 
@@ -242,11 +243,13 @@ class Search:
             return self._engine.search(question, filters=filters, limit=limit, boosts=weights, timeout=TIMEOUT)
 
         try:
-            return await asyncio.to_thread(work), question.notices
+            ranking = await asyncio.to_thread(work)
         except SearchTimeout:
             return Ranking(), (*question.notices, Reason(message=TOO_SLOW))
         except IndexBroken as error:
             return Ranking(), (*question.notices, await self._report_broken(error))
+        loosened = (Reason(message=LOOSENED),) if ranking.loosened and ranking.total else ()
+        return ranking, (*question.notices, *loosened)
 
     async def _report_broken(self, error: IndexBroken) -> Reason:
         """Ask for a new index, unless one is being built; the person is told how far it is."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kb.search.postings import Cache, SegmentPostings
+from kb.search.postings import Cache, Postings, SegmentPostings
 from kb.search.whoosh_format import FIELD_WEIGHTS, Untyped
 
 Mask = NDArray[np.bool_]
@@ -42,9 +42,14 @@ class Snapshot:
     def total(self) -> int:
         return sum(part.documents for part in self.parts)
 
-    def frequency(self, name: str, term: str) -> int:
-        """In how many documents the field holds the term."""
-        return sum(len(found.ids) for part in self.parts if (found := part.postings.term(name, term)))
+    @property
+    def used(self) -> dict[str, bool]:
+        """Whether any document has something in the field."""
+        return {name: any(part.postings.field_length[name] for part in self.parts) for name in FIELD_WEIGHTS}
+
+    def postings(self, name: str, term: str, locale: str = "") -> tuple[Postings | None, ...]:
+        """The postings of a term in a field, part by part; of ``locale``'s documents only, unless it is empty."""
+        return tuple(part.postings.term(name, term, locale) for part in self.parts)
 
     def locate(self, key: str) -> Iterator[tuple[int, int]]:
         """Part and document number of the living document with this key."""

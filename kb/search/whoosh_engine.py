@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from kb.search.postings import Cache, Floats
 from kb.search.question import Question
 from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
 from kb.search.snapshot import Mask, Snapshot, take
-from kb.search.whoosh_format import FACETS, document_of
+from kb.search.whoosh_format import FACETS, Untyped, document_of, fields_of
 from kb.search.whoosh_index import LibraryIndex, check_private
 
 CURRENT = "current"
@@ -43,6 +44,8 @@ class WhooshEngine:
         self._stamp = ""
         self._generation = 0
         self._begun: LibraryIndex | None = None
+        self._writer: Untyped = None
+        self._added: set[str] = set()
 
     # reading
 
@@ -82,7 +85,12 @@ class WhooshEngine:
         deadline = time.monotonic() + timeout
         snapshot = self._current_snapshot()
         try:
-            return _rank(snapshot, question, filters, min(max(limit, 1), MAX_LIMIT), boosts, deadline)
+            limit = min(max(limit, 1), MAX_LIMIT)
+            ranking = _rank(snapshot, question, filters, limit, boosts, deadline)
+            if ranking.total or not question.phrases:
+                return ranking
+            loose = _rank(snapshot, replace(question, phrases=()), filters, limit, boosts, deadline)
+            return replace(loose, loosened=True)
         except SearchTimeout:
             raise
         except Exception as error:  # whatever decoding damaged bytes may raise
@@ -149,18 +157,23 @@ class WhooshEngine:
         self._prepare_root()
         self._begun = LibraryIndex(self._root / f"index-{secrets.token_hex(8)}")
         self._begun.create()
+        self._writer = self._begun.start()
 
     def add(self, documents: Iterable[Document]) -> None:
         """See SearchEngine."""
         if self._begun is None:
             raise RuntimeError("begin() comes first")
-        self._begun.write({document.key: document for document in documents}.values(), ())
+        for document in documents:
+            if document.key not in self._added:
+                self._added.add(document.key)
+                self._writer.add_document(**fields_of(document))
 
     def finish(self) -> None:
         """See SearchEngine."""
         if self._begun is None:
             raise RuntimeError("begin() comes first")
-        begun, self._begun = self._begun, None
+        self._begun.finish(self._writer)
+        begun, self._begun, self._writer, self._added = self._begun, None, None, set()
         draft = self._root / f"{CURRENT}.new"
         draft.write_text(begun.folder.name, "utf-8")
         draft.replace(self._root / CURRENT)
@@ -171,6 +184,9 @@ class WhooshEngine:
     def abandon(self) -> None:
         """See SearchEngine."""
         if self._begun is not None:
+            if self._writer is not None:
+                self._writer.cancel()
+            self._writer, self._added = None, set()
             shutil.rmtree(self._begun.folder, ignore_errors=True)
             self._begun = None
 
@@ -209,9 +225,9 @@ def _rank(
     ranked = []
     for index in best(every, limit):
         number = int(np.searchsorted(offsets, index, "right")) - 1
-        part, document = snapshot.parts[number], index - int(offsets[number])
-        source = document_of(part.postings.source(document))
-        ranked.append(Ranked(document=source, score=float(every[index]), matched=scorer.matched(part, document)))
+        document = index - int(offsets[number])
+        source = document_of(snapshot.parts[number].postings.source(document))
+        ranked.append(Ranked(document=source, score=float(every[index]), matched=scorer.matched(number, document)))
     return Ranking(ranked=ranked, total=int(np.count_nonzero(every > 0)), facets=_facets(snapshot, scores))
 
 

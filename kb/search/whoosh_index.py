@@ -79,8 +79,17 @@ class LibraryIndex:
             raise IndexBroken(f"the index cannot be written ({type(error).__name__})") from error
         self._write_manifest(generation=manifest["generation"] + 1)
 
+    def start(self) -> Untyped:
+        """A writer for many documents at once (``finish`` makes them one segment); nothing is visible before that."""
+        return self.open().writer(limitmb=MEMORY, timeout=30.0, delay=0.02)
+
+    def finish(self, writer: Untyped) -> None:
+        """Commit what ``start`` began."""
+        writer.commit(merge=False)
+        self._write_manifest(generation=1)
+
     def _commit(self, documents: Iterable[Document], removed: Iterable[str]) -> None:
-        writer = self.open().writer(limitmb=MEMORY, timeout=30.0, delay=0.02)
+        writer = self.start()
         try:
             for key in removed:
                 writer.delete_by_term("key", key)
