@@ -156,7 +156,13 @@ async def _library(services: Services, members: Mapping[str, Member]) -> None:
         async with room:
             await _publish(services, draft, members)
 
-    await asyncio.gather(*(publish(draft) for draft in drafts if draft.open))
+    try:
+        async with asyncio.TaskGroup() as group:  # when one fails the others end, so that a second try finds peace
+            for draft in drafts:
+                if draft.open:
+                    group.create_task(publish(draft))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _publish(services: Services, draft: Version, members: Mapping[str, Member]) -> None:
