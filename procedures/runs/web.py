@@ -72,6 +72,7 @@ async def _start_page(
         status_code=status_code,
         version=version,
         procedure=plan.procedure,
+        choices={p.name: [(choice, choice) for choice in p.choices] for p in plan.procedure.parameters},
         form=form,
         machine=machine,
         ticket=ticket,
