@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -72,29 +73,24 @@ async def serving(settings: Settings) -> AsyncIterator[RunningServer]:
     from compagnon.app.server import Server, listen, uvicorn_config
     from compagnon.app.wiring import build_app, build_services
 
-    sock = listen(settings)
-    port = sock.getsockname()[1]
-    settings = replace(settings, port=port, public_url=f"http://127.0.0.1:{port}")
-    assert settings.database_url
-    built = build_services(settings, settings.database_url)
-    ready = asyncio.Event()
-    config = uvicorn_config(build_app(built), settings)
-    config.timeout_graceful_shutdown = 1
-    running = Server(config, when_ready=ready.set)
-    task = asyncio.create_task(running._serve([sock]))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
-    waiting.cancel()
-    if not ready.is_set():
-        running.should_exit = True
-        await task
-        raise RuntimeError("the server did not start")
-    try:
-        yield RunningServer(url=settings.public_url, services=built)
-    finally:
-        running.should_exit = True
-        await task
-        sock.close()
+    with listen(settings) as sock:
+        port = sock.getsockname()[1]
+        settings = replace(settings, port=port, public_url=f"http://127.0.0.1:{port}")
+        assert settings.database_url
+        built = build_services(settings, settings.database_url)
+        server = Server(uvicorn_config(build_app(built), settings))
+        server.config.timeout_graceful_shutdown = 1
+        task = asyncio.create_task(server._serve([sock]))
+        waiting = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        waiting.cancel()
+        try:
+            if not server.started:
+                raise RuntimeError("the server did not start")
+            yield RunningServer(url=settings.public_url, services=built)
+        finally:
+            server.should_exit = True
+            await task
 
 
 async def make_cast(services: Services) -> Cast:
@@ -119,6 +115,43 @@ async def cast(request: pytest.FixtureRequest) -> Cast:
     name = "server" if "server" in request.fixturenames else "services"
     found = request.getfixturevalue(name)
     return await make_cast(found.services if name == "server" else found)
+
+
+@pytest.fixture
+async def agent(server: RunningServer, cast: Cast, tmp_path: Path) -> AsyncIterator[AgentProcess]:
+    """A real agent of a client's machine, enrolled over the real server, approved, running; it grants everything."""
+    enrolled = await enrol_agent(server, cast, tmp_path / "agent")
+    await enrolled.start()
+    try:
+        yield enrolled
+    finally:
+        await enrolled.stop()
+
+
+async def enrol_agent(
+    server: RunningServer, cast: Cast, folder: Path, *, policy: str = 'mode = "unattended-demo"\n', **more: Any
+) -> AgentProcess:
+    """Enrol and approve a machine of a new client; its agent is not started yet."""
+    from compagnon.audit import Actor
+    from compagnon.directory.model import ClientKind, NewSite
+
+    kernel, machines = server.services.kernel, server.services.remote.machines
+    client = await kernel.directory.add_client(
+        kind=ClientKind.COMPANY,
+        name="Menuiserie Le Goff",
+        actor=Actor.member(cast.alice.id),
+        phones=("02 61 91 00 01",),
+        sites=(NewSite(town="Rennes", postcode="35000"),),
+    )
+    offer = await machines.offer(cast.alice, client.id)
+    folder.mkdir(mode=0o700)
+    (folder / "policy.toml").write_text(policy)
+    agent = AgentProcess(machine_id=0, folder=folder)
+    await agent.run("enroll", server.url, offer.code, "--name", "Poste accueil")
+    agent.machine_id = int(json.loads((folder / "identity.json").read_text())["machine_id"])
+    environment = more.get("environment")
+    await machines.approve(cast.ada, agent.machine_id, name="Poste accueil", site_id=None, environment=environment)
+    return agent
 
 
 ClientFor = Callable[[Member], Awaitable[httpx.AsyncClient]]

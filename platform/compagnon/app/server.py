@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from litestar import Litestar
@@ -39,7 +40,7 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
         ws_per_message_deflate=False,  # compressing keystrokes costs memory per connection and gains nothing
         ws_ping_interval=None,  # the sessions' own heartbeat decides: a 60 s cut must not close them
         ws_max_size=LARGEST_MESSAGE,
-        log_level=settings.log_level,
+        log_level="warning" if settings.log_level == "info" else settings.log_level,  # no line for each connection
         access_log=False,
         server_header=False,
         proxy_headers=True,
@@ -50,12 +51,21 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that sets ``ready`` and calls ``when_ready`` once it accepts connections."""
+    """The uvicorn server that sets ``ready`` and calls ``when_ready`` once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._when_ready = when_ready
         self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Keep uvicorn from raising the signal again at its end: the agent and PostgreSQL are stopped after it."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class Progress:
 def run(settings: Settings, *, demo: bool) -> int:
     """Serve until Ctrl-C or SIGTERM. Raises SettingsError or DatabaseError with one sentence."""
     progress = Progress()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also while starting: stop in order
     with _only_one(settings), listen(settings) as sock:
         settings = _with_address(settings, sock)
         with database_address(settings) as url:
