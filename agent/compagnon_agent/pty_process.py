@@ -16,6 +16,8 @@ import sys
 import termios
 from collections.abc import Callable
 
+import psutil
+
 from .execute import PATH
 
 READ = 16 * 1024
@@ -43,6 +45,13 @@ def environment(shell: str) -> dict[str, str]:
         "LANG": os.environ.get("LANG") or "C.UTF-8",
         "TERM": "xterm-256color",
     }
+
+
+def _signal_session(leader: int, number: int) -> None:
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, number)
 
 
 class PtyProcess:
@@ -154,12 +163,15 @@ class PtyProcess:
         self._on_exit(code)
 
     async def close(self) -> None:
-        """Hang up; whoever ignores that is killed."""
+        """Hang up on everything that still belongs to the session, background jobs too; who ignores that is killed.
+
+        After the shell's own end nothing is hung up: what it left running on purpose goes on, as with ssh.
+        """
         if self._process and self._process.returncode is None:
-            self.signal("HUP")
+            _signal_session(self._process.pid, signal.SIGHUP)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), HANGUP_GRACE)
-            self.signal("KILL")
+            _signal_session(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         if self._waiter:
             self._waiter.cancel()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import time
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .identity import Identity
-from .link import PROTOCOL_ERROR, SILENT, Untrusted, dial, shake_hands, why_closed
+from .link import PROTOCOL_ERROR, SILENT, Backoff, Untrusted, dial, shake_hands, why_closed
 from .protocol import frames
 from .protocol.frames import Frame, FrameKind
 from .protocol.messages import EndReason, OpenSession, Welcome
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 PING_EVERY = 5.0
 DEAD_AFTER = 15.0
-REDIAL = (0.2, 2.0)
+REDIAL_FIRST, REDIAL_CAP = 0.3, 2.0
 EXIT_GRACE = 5.0
 """Seconds that the server has to say CLOSE after everything, the exit code too, has arrived."""
 
@@ -121,6 +120,7 @@ class Session:
 
     async def _keep_connected(self) -> None:
         lost = time.monotonic()
+        backoff = Backoff(REDIAL_FIRST, REDIAL_CAP)
         while True:
             try:
                 await self._one_connection()
@@ -129,10 +129,12 @@ class Session:
                 log.error("session %s: %s", self.id[:8], fault)
             except (OSError, WebSocketException, WireError, TimeoutError) as fault:
                 log.info("session %s: %s", self.id[:8], why_closed(fault))
-                lost = max(lost, self._seen)
+                if self._seen > lost:
+                    lost = self._seen
+                    backoff.reset()
             if time.monotonic() - lost > self._grace:
                 return self.end(EndReason.LOST)
-            await asyncio.sleep(random.uniform(*REDIAL))  # noqa: S311 - spreading load, not a secret
+            await asyncio.sleep(backoff.pause())
 
     async def _one_connection(self) -> None:
         purpose = session_purpose(self.id)

@@ -180,7 +180,7 @@ async def test_the_first_failure_ends_the_step(ready, make, tmp_path):
 
 
 async def test_output_keeps_its_end_within_64_kib(ready, make):
-    manifest = make.manifest("i=0; while [ $i -lt 30000 ]; do echo \"ligne $i é\\\"\"; i=$((i+1)); done; echo FIN")
+    manifest = make.manifest('i=0; while [ $i -lt 30000 ]; do echo "ligne $i é\\""; i=$((i+1)); done; echo FIN')
     await granted(ready, make, manifest)
     result = await outcome(ready, make.execute(manifest))
     assert result.state is StepState.DONE
