@@ -7,6 +7,7 @@ from datetime import time as Time
 from typing import Any
 
 from litestar import Controller, Request, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import LOCALES, THEMES, Member
@@ -79,7 +80,7 @@ class AccountPages(Controller):
 
     @post("/devices/{sign_in_id:int}/sign-out", status_code=303)
     async def sign_out_device(
-        self, request: AnyRequest, sign_in_id: int, member: Member, sign_ins: SignIns
+        self, request: AnyRequest, sign_in_id: FromPath[int], member: Member, sign_ins: SignIns
     ) -> Redirect:
         await sign_ins.sign_out_one(member, sign_in_id)
         toast(request, N_("This device is signed out."))

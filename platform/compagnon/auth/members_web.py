@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 
 from compagnon.audit import Actor
@@ -20,7 +20,7 @@ from compagnon.web.render import page, redirect, toast
 
 AnyRequest = Request[Any, Any, Any]
 ADMINISTRATOR = [requires(Role.ADMINISTRATOR)]
-Short = Annotated[str, Parameter(max_length=100)]
+Short = Annotated[str, QueryParameter(max_length=100)]
 ROLES = {
     Role.MEMBER: N_("Member"),
     Role.REVIEWER: N_("Reviewer"),
@@ -75,7 +75,9 @@ class MemberPages(Controller):
         return await _edit(request, member, members, form, None, status_code=422)
 
     @get("/{member_id:int}")
-    async def show_member(self, request: AnyRequest, member_id: int, member: Member, members: Members) -> Template:
+    async def show_member(
+        self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members
+    ) -> Template:
         return page(
             request,
             "auth/member.html",
@@ -85,7 +87,9 @@ class MemberPages(Controller):
         )
 
     @get("/{member_id:int}/edit", guards=ADMINISTRATOR)
-    async def edit_member(self, request: AnyRequest, member_id: int, member: Member, members: Members) -> Template:
+    async def edit_member(
+        self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members
+    ) -> Template:
         shown = await members.get(member_id)
         skills = await members.skills(member_id)
         initial = {
@@ -100,7 +104,7 @@ class MemberPages(Controller):
 
     @post("/{member_id:int}/edit", guards=ADMINISTRATOR, status_code=200)
     async def update_member(
-        self, request: AnyRequest, member_id: int, member: Member, members: Members, form: Form
+        self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Template | Redirect:
         shown = await members.get(member_id)
         typed = await _typed(form, members)
@@ -116,7 +120,7 @@ class MemberPages(Controller):
 
     @post("/{member_id:int}/active", guards=ADMINISTRATOR, status_code=303)
     async def set_active(
-        self, request: AnyRequest, member_id: int, member: Member, members: Members, form: Form
+        self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Redirect:
         active = form.flag("active")
         await members.set_active(member_id, active, actor=Actor.member(member.id))
@@ -125,7 +129,7 @@ class MemberPages(Controller):
 
     @post("/{member_id:int}/password", guards=ADMINISTRATOR, status_code=303)
     async def reset_password(
-        self, request: AnyRequest, member_id: int, member: Member, members: Members, form: Form
+        self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Redirect:
         password = form.secret("password")
         form.check()
@@ -134,7 +138,7 @@ class MemberPages(Controller):
         return redirect(f"/members/{member_id}")
 
     @post("/{member_id:int}/sign-out", guards=ADMINISTRATOR, status_code=303)
-    async def sign_out_member(self, request: AnyRequest, member_id: int, sign_ins: SignIns) -> Redirect:
+    async def sign_out_member(self, request: AnyRequest, member_id: FromPath[int], sign_ins: SignIns) -> Redirect:
         await sign_ins.sign_out_everywhere(member_id)
         toast(request, N_("The member is signed out everywhere."))
         return redirect(f"/members/{member_id}")

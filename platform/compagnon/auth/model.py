@@ -21,10 +21,10 @@ PASSWORD_MINIMUM = 12  # characters; ASVS 5.0 §6.2.1 asks for 8 and recommends 
 PASSWORD_LIMIT = 256  # ASVS 5.0 §6.2.9: at least 64 must be allowed; a bound keeps hashing cheap
 PASSWORD_DISTINCT = 5
 
-EMAIL = re.compile(r"^[^@\s,;<>\"']{1,64}@[^@\s,;<>\"']{1,189}$")
-PHONE = re.compile(r"^[0-9+().\-/\s]*$")
-SKILL = re.compile(r"^[a-z][a-z0-9-]{1,39}$")
-DEPARTEMENT = re.compile(r"^(0[1-9]|[1-8][0-9]|9[0-5]|2A|2B|97[1-6]|98[4-8])$")
+EMAIL = re.compile(r"[^@\s,;<>\"']{1,64}@[^@\s,;<>\"']{1,189}")
+PHONE = re.compile(r"[0-9+().\-/\s]*")
+SKILL = re.compile(r"[a-z][a-z0-9-]{1,39}")
+DEPARTEMENT = re.compile(r"(0[1-9]|[1-8][0-9]|9[0-5]|2A|2B|97[1-6]|98[4-8])")
 
 
 class Role(StrEnum):
@@ -105,7 +105,7 @@ class SignIn:
 def check_email(raw: str) -> str:
     """The address in lower case. Raises Invalid(field="email")."""
     email = unicodedata.normalize("NFC", raw).strip().lower()
-    if len(email) > EMAIL_LIMIT or not EMAIL.match(email):
+    if len(email) > EMAIL_LIMIT or not EMAIL.fullmatch(email):
         raise Invalid("“{email}” is not an e-mail address.", field="email", email=email[:80])
     return email
 
@@ -121,7 +121,7 @@ def check_name(raw: str, *, field: str = "name") -> str:
 
 def check_phone(raw: str, *, field: str = "phone") -> str:
     phone = " ".join(raw.split())
-    if len(phone) > PHONE_LIMIT or not PHONE.match(phone):
+    if len(phone) > PHONE_LIMIT or not PHONE.fullmatch(phone):
         raise Invalid("“{phone}” is not a phone number.", field=field, phone=phone[:40])
     return phone
 
@@ -130,7 +130,7 @@ def check_departements(raw: Collection[str]) -> tuple[str, ...]:
     """Codes such as 35, 2A or 974, sorted, without doubles. Raises Invalid(field="departements")."""
     codes = sorted({code.strip().upper() for code in raw if code.strip()})
     for code in codes:
-        if not DEPARTEMENT.match(code):
+        if not DEPARTEMENT.fullmatch(code):
             raise Invalid(
                 "“{code}” is not a département (such as 35, 2A or 974).", field="departements", code=code[:10]
             )
@@ -141,7 +141,7 @@ def check_departements(raw: Collection[str]) -> tuple[str, ...]:
 
 def check_skill(name: str, level: int) -> tuple[str, int]:
     slug = name.strip().lower()
-    if not SKILL.match(slug):
+    if not SKILL.fullmatch(slug):
         raise Invalid("“{name}” is not a skill's name.", field="skills", name=name[:40])
     if level not in LEVELS:
         raise Invalid("A skill's level is 1, 2 or 3.", field="skills")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Redirect, Template
 
 from compagnon.auth.sign_ins import SignedIn, SignIns
@@ -21,7 +21,7 @@ from compagnon.web.render import page, redirect, toast
 
 AnyRequest = Request[Any, Any, Any]
 PUBLIC = {"public": True}
-Next = Annotated[str, Parameter(query="next", max_length=2000)]
+Next = Annotated[str, QueryParameter(name="next", max_length=2000)]
 
 
 class SignInPages(Controller):

@@ -12,8 +12,8 @@ from compagnon.errors import Invalid
 
 NAME_LIMIT = 200
 NOTES_LIMIT = 10_000
-PHONE = re.compile(r"^\+?[0-9][0-9 ().\-/]*$")
-POSTCODE = re.compile(r"^[0-9A-Z][0-9A-Z \-]{1,11}$")
+PHONE = re.compile(r"\+?[0-9][0-9 ().\-/]*")
+POSTCODE = re.compile(r"[0-9A-Z][0-9A-Z \-]{1,11}")
 TERMS_LIMIT = 5
 FRAGMENT_LIMIT = 100
 
@@ -146,7 +146,7 @@ def check_number(raw: str) -> tuple[str, str]:
     """The number as said and its digits. Raises Invalid(field="number")."""
     number = " ".join(raw.split())
     digits = digits_of(number)
-    if len(number) > 40 or not PHONE.match(number) or not 3 <= len(digits) <= 20:
+    if len(number) > 40 or not PHONE.fullmatch(number) or not 3 <= len(digits) <= 20:
         raise Invalid("“{phone}” is not a phone number.", field="number", phone=number[:40])
     return number, digits
 
@@ -154,7 +154,7 @@ def check_number(raw: str) -> tuple[str, str]:
 def check_mail(raw: str) -> str:
     """The address in lower case. Raises Invalid(field="address")."""
     address = raw.strip().lower()
-    if len(address) > EMAIL_LIMIT or not EMAIL.match(address):
+    if len(address) > EMAIL_LIMIT or not EMAIL.fullmatch(address):
         raise Invalid("“{email}” is not an e-mail address.", field="address", email=address[:80])
     return address
 
@@ -178,10 +178,10 @@ def check_notes(raw: str) -> str:
 def check_site(new: NewSite) -> NewSite:
     """A site with its département, found from the postcode when it was not given. Raises Invalid."""
     postcode = new.postcode.strip().upper()
-    if postcode and not POSTCODE.match(postcode):
+    if postcode and not POSTCODE.fullmatch(postcode):
         raise Invalid("“{postcode}” is not a postcode.", field="postcode", postcode=postcode[:12])
     departement = new.departement.strip().upper() or departement_of(postcode)
-    if not DEPARTEMENT.match(departement):
+    if not DEPARTEMENT.fullmatch(departement):
         raise Invalid("Please give the département (such as 35, 2A or 974) or a postcode.", field="departement")
     return NewSite(
         town=check_line(new.town, 120, "town", required=True),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 
 from compagnon.audit import Actor
@@ -17,10 +17,10 @@ from compagnon.directory.service import Directory
 from compagnon.errors import Conflict, Invalid
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
-from compagnon.web.render import fragment, is_htmx, page, redirect, toast
+from compagnon.web.render import fragment, is_htmx, page, redirect, rendered_panels, toast
 
 AnyRequest = Request[Any, Any, Any]
-Short = Annotated[str, Parameter(max_length=100)]
+Short = Annotated[str, QueryParameter(max_length=100)]
 PAGE = 50
 KINDS = {ClientKind.COMPANY: N_("Company"), ClientKind.PERSON: N_("Person")}
 
@@ -35,7 +35,7 @@ class ClientPages(Controller):
         directory: Directory,
         q: Short = "",
         departement: Short = "",
-        at: Annotated[int, Parameter(ge=1, le=4000, query="page")] = 1,
+        at: Annotated[int, QueryParameter(name="page", ge=1, le=4000)] = 1,
     ) -> Template:
         found = await directory.search(q, PAGE + 1, departement=departement, offset=(at - 1) * PAGE)
         shown: dict[str, Any] = {"found": found[:PAGE], "more": len(found) > PAGE, "at": at, "kinds": KINDS}
@@ -68,26 +68,31 @@ class ClientPages(Controller):
 
     @get("/{client_id:int}")
     async def show_client(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, client_panels: ClientPanels
+        self,
+        request: AnyRequest,
+        client_id: FromPath[int],
+        member: Member,
+        directory: Directory,
+        client_panels: ClientPanels,
     ) -> Template:
         sheet = await directory.sheet(client_id)
-        panels = await client_panels.of(member, client_id)
+        panels = rendered_panels(request, await client_panels.of(member, client_id))
         return page(request, "directory/show.html", sheet=sheet, panels=panels, kinds=KINDS)
 
     @get("/{client_id:int}/sheet")
-    async def show_sheet(self, request: AnyRequest, client_id: int, directory: Directory) -> Template:
+    async def show_sheet(self, request: AnyRequest, client_id: FromPath[int], directory: Directory) -> Template:
         """The part of the page that changes; refetched when someone else changes it."""
         return fragment(request, "directory/sheet.html", sheet=await directory.sheet(client_id), kinds=KINDS)
 
     @get("/{client_id:int}/edit")
-    async def edit_client(self, request: AnyRequest, client_id: int, directory: Directory) -> Template:
+    async def edit_client(self, request: AnyRequest, client_id: FromPath[int], directory: Directory) -> Template:
         client = await directory.get(client_id)
         form = Form(initial={"kind": client.kind, "name": client.name, "notes": client.notes})
         return page(request, "directory/edit.html", form=form, client=client, kinds=KINDS)
 
     @post("/{client_id:int}/edit", status_code=200)
     async def update_client(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
         kind, name = form.choice("kind", ClientKind), form.text("name", limit=200)
         notes = form.lines("notes", limit=10_000, required=False)
@@ -100,7 +105,7 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/active", status_code=303)
     async def set_active(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Redirect:
         active = form.flag("active")
         await directory.set_active(client_id, active, actor=Actor.member(member.id))
@@ -109,7 +114,7 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/phones")
     async def add_phone(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
         number, label = form.text("number", limit=40), form.text("label", limit=60, required=False)
         contact = form.optional_identity("contact")
@@ -120,7 +125,7 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/mails")
     async def add_mail(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
         address, label = form.text("address", limit=254), form.text("label", limit=60, required=False)
         contact = form.optional_identity("contact")
@@ -131,7 +136,7 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/sites")
     async def add_site(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
         site = _site(form)
         form.check()
@@ -141,7 +146,7 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/contacts")
     async def add_contact(
-        self, request: AnyRequest, client_id: int, member: Member, directory: Directory, form: Form
+        self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
         name, job = form.text("contact", limit=120), form.text("job", limit=120, required=False)
         phone = form.text("number", limit=40, required=False)
@@ -153,7 +158,13 @@ class ClientPages(Controller):
 
     @post("/{client_id:int}/{what:str}/{item_id:int}/remove")
     async def remove_part(
-        self, request: AnyRequest, client_id: int, what: str, item_id: int, member: Member, directory: Directory
+        self,
+        request: AnyRequest,
+        client_id: FromPath[int],
+        what: FromPath[str],
+        item_id: FromPath[int],
+        member: Member,
+        directory: Directory,
     ) -> Template | Redirect:
         return await _done(
             request, client_id, directory, directory.remove(what, client_id, item_id, actor=Actor.member(member.id))

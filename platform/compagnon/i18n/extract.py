@@ -54,7 +54,9 @@ def messages(package: str) -> list[Found]:
 
 
 def _extracted(folder: Path) -> Iterator[tuple[str, int, str | tuple[str, str]]]:
-    for path in sorted([*folder.rglob("*.py"), *folder.glob("templates/**/*.html"), *folder.glob("templates/**/*.txt")]):
+    for path in sorted(
+        [*folder.rglob("*.py"), *folder.glob("templates/**/*.html"), *folder.glob("templates/**/*.txt")]
+    ):
         method = "python" if path.suffix == ".py" else "jinja2"
         with io.BytesIO(path.read_bytes()) as content:
             for line, message, _, _ in extract(method, content, keywords=KEYWORDS, options={"silent": "false"}):

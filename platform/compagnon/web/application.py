@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from litestar import Litestar, Request, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
+from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
+from litestar.params import FromPath
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 
@@ -50,6 +54,21 @@ def build(kernel: Kernel, features: Sequence[Feature], *, lifespan: Lifespan | N
     static = StaticFiles(packages)
     live = Live(kernel.db, kernel.hub, _topics(everything))
     templates = templates_of(packages, everything, static, kernel.settings)
+    with warnings.catch_warnings():
+        # Services are injected by name everywhere (docs/explanation/architecture.md). Litestar 3 will want each marked.
+        warnings.filterwarnings("ignore", "(?s).*Inferred dependency field", LitestarDeprecationWarning)
+        return _litestar(kernel, everything, static, live, sign_ins, templates, lifespan)
+
+
+def _litestar(
+    kernel: Kernel,
+    everything: Sequence[Feature],
+    static: StaticFiles,
+    live: Live,
+    sign_ins: SignIns,
+    templates: Environment,
+    lifespan: Lifespan | None,
+) -> Litestar:
     return Litestar(
         route_handlers=[
             static.handler(),
@@ -94,7 +113,7 @@ def templates_of(
     opt={"public": True, "csrf": False},
     status_code=404,
 )
-async def nothing_here(rest: str) -> None:
+async def nothing_here(rest: FromPath[Path]) -> None:
     """Every address that no feature knows, so that the 404 page knows who is asking."""
     raise NotFound(N_("The address may be mistyped, or what it named was removed. The search finds everything else."))
 

@@ -27,7 +27,14 @@ def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> En
         cache_size=-1,
     )
     environment.globals.update(
-        {"_": translate, "csrf_field": csrf_field, "gettext": translate, "ngettext": translate_plural, "locale_now": i18n.current_locale, **extra}
+        {
+            "_": translate,
+            "csrf_field": csrf_field,
+            "gettext": translate,
+            "ngettext": translate_plural,
+            "locale_now": i18n.current_locale,
+            **extra,
+        }
     )
     environment.filters.update(
         {

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from compagnon.auth.model import Member
@@ -25,7 +25,7 @@ HEARTBEAT = 15.0  # seconds; proxies close a silent connection after 60
 RECHECK = 300.0  # seconds; the browser connects again and what the member may hear is decided anew
 TOPICS_LIMIT = 50
 STREAMS_LIMIT = 20  # open pages of one member in one process
-TOPIC = re.compile(r"^[a-z][a-z_-]{0,30}:[A-Za-z0-9_.-]{1,64}$")
+TOPIC = re.compile(r"[a-z][a-z_-]{0,30}:[A-Za-z0-9_.-]{1,64}")
 
 
 class Live:
@@ -43,7 +43,7 @@ class Live:
     async def allowed(self, member: Member, topics: Sequence[str]) -> frozenset[str]:
         """The topics, when the member may listen to all of them. Raises Invalid or Forbidden."""
         wanted = frozenset(topic for topic in topics if topic)
-        if not wanted or len(wanted) > TOPICS_LIMIT or not all(TOPIC.match(topic) for topic in wanted):
+        if not wanted or len(wanted) > TOPICS_LIMIT or not all(TOPIC.fullmatch(topic) for topic in wanted):
             raise Invalid(N_("These are not topics one can listen to."))
         for topic in wanted:
             prefix, _, key = topic.partition(":")
@@ -108,7 +108,7 @@ class Live:
         async def live_events(
             request: Request[Any, Any, Any],
             member: Member,
-            topics: Annotated[str, Parameter(max_length=4000)] = "",
+            topics: Annotated[str, QueryParameter(max_length=4000)] = "",
         ) -> Stream:
             self.check_room(member)
             wanted = await self.allowed(member, topics.split(","))

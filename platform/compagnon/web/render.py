@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Request
 from litestar.response import Redirect, Template
+from markupsafe import Markup
 
 from compagnon.i18n import gettext
 from compagnon.i18n.catalogues import set_locale
 from compagnon.web import context as contexts
 from compagnon.web.context import Toast
+from compagnon.web.feature import Panel
 
 AnyRequest = Request[Any, Any, Any]
 HTML = "text/html"
@@ -72,6 +74,17 @@ def base_context(request: AnyRequest) -> dict[str, Any]:
         "path": request.scope["path"],
         "toasts": [],
     }
+
+
+def rendered_panels(request: AnyRequest, panels: Sequence[Panel]) -> list[Markup]:
+    """Each panel by itself, with its own context only: two packages may use the same names."""
+    engine = request.app.template_engine
+    assert engine is not None, "the application has templates"
+    found = [(engine.get_template(panel.template), panel.context) for panel in panels]
+    return [
+        Markup(template.render(**{**base_context(request), **context}))  # noqa: S704 - autoescaped by its own template
+        for template, context in found
+    ]
 
 
 def redirect(url: str) -> Redirect:

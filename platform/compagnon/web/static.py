@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, PathParameter
 
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
@@ -90,9 +90,9 @@ class StaticFiles:
 
         @get("/static/{digest:str}/{name:path}", opt={"public": True, "anonymous": True, "cache": True})
         async def static_file(
-            request: Request[Any, Any, Any], digest: Annotated[str, Parameter(max_length=64)], name: str
+            request: Request[Any, Any, Any], digest: Annotated[str, PathParameter(max_length=64)], name: FromPath[Path]
         ) -> Response[bytes]:
-            return self._answer(request, digest, str(name).lstrip("/"))
+            return self._answer(request, digest, name.as_posix().lstrip("/"))
 
         return static_file
 

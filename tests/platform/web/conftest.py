@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from compagnon.i18n import Catalogues
+
+
+@pytest.fixture
+def french() -> None:
+    Catalogues(["compagnon"]).install()
