@@ -26,7 +26,7 @@ from kb.search.whoosh_index import LibraryIndex, check_private
 
 CURRENT = "current"
 CACHE_BYTES = 128 * 1024 * 1024
-RETRIES = 20  # a reader may meet a writer that is just replacing files: 20 times 10 ms
+RETRIES = 5  # 20 ms apart
 
 
 class WhooshEngine:
@@ -41,6 +41,7 @@ class WhooshEngine:
         self._lock = threading.Lock()
         self._snapshot = Snapshot()
         self._seen: tuple[object, ...] = ()
+        self._failed: tuple[object, ...] = ()
         self._stamp = ""
         self._generation = 0
         self._begun: LibraryIndex | None = None
@@ -53,7 +54,7 @@ class WhooshEngine:
         with self._lock:
             self._prepare_root()
             LibraryIndex(self._root / self._read_current()).check()
-            self._seen = ()
+            self._failed = ()
             self._refresh()
 
     def close(self) -> None:
@@ -106,23 +107,30 @@ class WhooshEngine:
             return self._snapshot
 
     def _refresh(self) -> None:
-        for attempt in range(RETRIES):
-            try:
-                self._refresh_once()
-            except (IndexBroken, FileNotFoundError):
-                if attempt == RETRIES - 1:
-                    raise IndexBroken("the index cannot be opened") from None
-                time.sleep(0.01)
-            else:
-                return
-
-    def _refresh_once(self) -> None:
+        """Go to the present commit. A writer may be replacing files just now, so a failure is tried again."""
         seen = self._look()
         if seen == self._seen:
             return
+        if seen == self._failed:
+            raise IndexBroken("the index is still as it was")
+        for attempt in range(RETRIES):
+            try:
+                self._take(seen)
+            except (IndexBroken, OSError) as error:
+                if attempt == RETRIES - 1:
+                    self._failed = seen
+                    raise IndexBroken(str(error)) from None
+                time.sleep(0.02)
+                seen = self._look()
+            else:
+                return
+
+    def _take(self, seen: tuple[object, ...]) -> None:
         check_private(self._root)
         stamp = self._read_current()
         index = LibraryIndex(self._root / stamp)
+        if stamp != self._stamp:
+            index.check(thorough=True)
         manifest = index.manifest()
         opened = index.open()
         segments = opened._segments()
@@ -178,7 +186,7 @@ class WhooshEngine:
         draft.write_text(begun.folder.name, "utf-8")
         draft.replace(self._root / CURRENT)
         with self._lock:
-            self._stamp, self._seen = begun.folder.name, ()
+            self._seen = ()
         self._remove_others(begun.folder.name)
 
     def abandon(self) -> None:
@@ -228,7 +236,7 @@ def _rank(
         document = index - int(offsets[number])
         source = document_of(snapshot.parts[number].postings.source(document))
         ranked.append(Ranked(document=source, score=float(every[index]), matched=scorer.matched(number, document)))
-    return Ranking(ranked=ranked, total=int(np.count_nonzero(every > 0)), facets=_facets(snapshot, scores))
+    return Ranking(ranked=tuple(ranked), total=int(np.count_nonzero(every > 0)), facets=_facets(snapshot, scores))
 
 
 def _mask(snapshot: Snapshot, index: int, question: Question, filters: Filters) -> Mask:
