@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from compagnon_agent.protocol.checks import Check, CheckResult
@@ -111,6 +111,7 @@ class StepReport:
     ended: datetime
 
 
+@runtime_checkable
 class MachineGateway(Protocol):
     """The way to the agents. No method raises for a silent machine: it says so in its answer."""
 
@@ -139,6 +140,7 @@ class MachineGateway(Protocol):
         ...
 
 
+@runtime_checkable
 class TicketGate(Protocol):
     """The tickets' say in who may do what, and when."""
 
@@ -151,6 +153,7 @@ class TicketGate(Protocol):
         ...
 
 
+@runtime_checkable
 class RunObserver(Protocol):
     """Whoever wants to know where a run is: called after the commit, does not raise for its own trouble."""
 

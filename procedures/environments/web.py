@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, get
+from litestar.params import FromPath
 from litestar.response import Template
 
 from compagnon.auth.model import Member
@@ -23,7 +24,7 @@ async def show_list(request: AnyRequest, member: Member, environments: Environme
 
 @get("/environments/{code:str}")
 async def show(
-    request: AnyRequest, code: str, member: Member, environments: Environments, library: Library
+    request: AnyRequest, code: FromPath[str], member: Member, environments: Environments, library: Library
 ) -> Template:
     found = await environments.current(code, language(request, member))
     repairs = [promise.repair for promise in found.procedure.conformity if promise.repair]

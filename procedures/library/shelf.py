@@ -31,14 +31,14 @@ class Shelf:
             rows, facets, total = await store.listing(conn, query, codes)
         return Listing(query=query, rows=rows, total=total, facets=facets)
 
-    async def _hits(self, query: Query) -> list[str]:
+    async def _hits(self, query: Query) -> Sequence[str]:
         filters = Filters(
             kinds=("procedure", "environment"),
             environments=(query.environment,) if query.environment else (),
             skills=(query.skill,) if query.skill else (),
         )
         hits = await self._search.library(query.text, filters=filters, limit=SEARCHED, boosts={})
-        return list(dict.fromkeys(indexing.split_id(hit.id)[0] for hit in hits))
+        return tuple(dict.fromkeys(indexing.split_id(hit.id)[0] for hit in hits))
 
     async def published(self, code: str, locale: str) -> Version:
         """The version in force, in ``locale`` where there is one. Raises NotFound."""

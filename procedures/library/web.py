@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -53,7 +54,7 @@ async def show_list(request: AnyRequest, member: Member, library: Library) -> Te
 
 @get("/procedures/{code:str}")
 async def read(
-    request: AnyRequest, code: str, member: Member, library: Library, environments: Environments
+    request: AnyRequest, code: FromPath[str], member: Member, library: Library, environments: Environments
 ) -> Template | Redirect:
     """The version in force; with ``?mode=phone`` as one reads it out on the phone."""
     version = await library.latest(code, language(request, member))
@@ -64,7 +65,12 @@ async def read(
 
 @get("/procedures/{code:str}/versions/{number:int}")
 async def read_version(
-    request: AnyRequest, code: str, number: int, member: Member, library: Library, environments: Environments
+    request: AnyRequest,
+    code: FromPath[str],
+    number: FromPath[int],
+    member: Member,
+    library: Library,
+    environments: Environments,
 ) -> Template:
     if not 1 <= number <= 2**31 - 1:
         raise NotFound("There is no such procedure or version.")
@@ -108,7 +114,7 @@ async def desktop_of(version: Version, member: Member, environments: Environment
 
 
 @get("/procedures/{code:str}/source")
-async def source(request: AnyRequest, code: str, member: Member, library: Library) -> Template:
+async def source(request: AnyRequest, code: FromPath[str], member: Member, library: Library) -> Template:
     """The text of the version in force, or of ``?number=``, as it was written."""
     number = Form(dict(request.query_params)).optional_integer("number", minimum=1)
     locale = language(request, member)
@@ -117,7 +123,7 @@ async def source(request: AnyRequest, code: str, member: Member, library: Librar
 
 
 @post("/procedures/{code:str}/withdraw")
-async def withdraw(request: AnyRequest, code: str, form: Form, member: Member, library: Library) -> Redirect:
+async def withdraw(request: AnyRequest, code: FromPath[str], form: Form, member: Member, library: Library) -> Redirect:
     version_id = form.identity("version")
     reason = form.lines("reason", limit=2000)
     form.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -41,7 +42,9 @@ async def create(request: AnyRequest, form: Form, member: Member, library: Libra
 
 
 @get("/procedures/{code:str}/edit")
-async def edit_published(request: AnyRequest, code: str, member: Member, library: Library) -> Template | Redirect:
+async def edit_published(
+    request: AnyRequest, code: FromPath[str], member: Member, library: Library
+) -> Template | Redirect:
     """The member's open draft of this procedure, else an editor that begins with the text in force."""
     base = await library.latest(code, language(request, member))
     for draft in await library.drafts_of(base.code):
@@ -51,7 +54,7 @@ async def edit_published(request: AnyRequest, code: str, member: Member, library
 
 
 @get("/reviews/{version_id:int}/edit")
-async def edit(request: AnyRequest, version_id: int, library: Library) -> Template | Redirect:
+async def edit(request: AnyRequest, version_id: FromPath[int], library: Library) -> Template | Redirect:
     version = await library.get(version_id)
     if not version.open:
         return redirect(version.url)
@@ -60,7 +63,7 @@ async def edit(request: AnyRequest, version_id: int, library: Library) -> Templa
 
 @post("/reviews/{version_id:int}/edit")
 async def save(
-    request: AnyRequest, version_id: int, form: Form, member: Member, library: Library
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
     text, seen = _text(form), form.text("seen", limit=64)
     reason = form.lines("reason", limit=2000, required=False)
@@ -111,9 +114,18 @@ def _editor(
     base: Version | None = None,
     refusal: AppError | None = None,
 ) -> Template:
-    context = {"text": text, "action": action, "key": key, "draft": draft, "base": base, "refusal": refusal}
-    status = 422 if refusal else 200
-    return page(request, "procedures/edit.html", status_code=status, **context, **common())
+    return page(
+        request,
+        "procedures/edit.html",
+        status_code=422 if refusal else 200,
+        text=text,
+        action=action,
+        key=key,
+        draft=draft,
+        base=base,
+        refusal=refusal,
+        **common(),
+    )
 
 
 def _conflict(request: AnyRequest, conflict: EditConflict, reason: str) -> Template:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member, Role
@@ -30,7 +31,7 @@ async def waiting(request: AnyRequest, member: Member, library: Library) -> Temp
 
 
 @get("/reviews/{version_id:int}")
-async def show(request: AnyRequest, version_id: int, member: Member, library: Library) -> Template | Redirect:
+async def show(request: AnyRequest, version_id: FromPath[int], member: Member, library: Library) -> Template | Redirect:
     return await _show(request, version_id, member, library)
 
 
@@ -82,7 +83,7 @@ def _by_step(comments: Sequence[Comment], reading: texts.Reading) -> dict[str, l
 
 @post("/reviews/{version_id:int}/submit")
 async def submit(
-    request: AnyRequest, version_id: int, form: Form, member: Member, library: Library
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
     try:
         await library.submit(version_id, member, seen=form.value("seen"))
@@ -94,7 +95,7 @@ async def submit(
 
 @post("/reviews/{version_id:int}/approve")
 async def approve(
-    request: AnyRequest, version_id: int, form: Form, member: Member, library: Library
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
     """The password is asked again: an approval is a signature."""
     password, comment = form.secret("password"), form.lines("comment", limit=5000, required=False)
@@ -112,7 +113,7 @@ async def approve(
 
 @post("/reviews/{version_id:int}/changes")
 async def request_changes(
-    request: AnyRequest, version_id: int, form: Form, member: Member, library: Library
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
     try:
         comment = form.lines("comment", limit=5000)
@@ -126,7 +127,7 @@ async def request_changes(
 
 @post("/reviews/{version_id:int}/publish")
 async def publish(
-    request: AnyRequest, version_id: int, form: Form, member: Member, library: Library
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
     try:
         version = await library.publish(version_id, member, seen=form.value("seen"))
@@ -137,7 +138,9 @@ async def publish(
 
 
 @post("/reviews/{version_id:int}/comments")
-async def comment(request: AnyRequest, version_id: int, form: Form, member: Member, library: Library) -> Redirect:
+async def comment(
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
+) -> Redirect:
     body = form.lines("comment", limit=5000)
     step_id = form.text("step", limit=64, required=False) or None
     form.check()
@@ -146,20 +149,22 @@ async def comment(request: AnyRequest, version_id: int, form: Form, member: Memb
 
 
 @post("/reviews/{version_id:int}/comments/{comment_id:int}/resolve")
-async def resolve(version_id: int, comment_id: int, member: Member, library: Library) -> Redirect:
+async def resolve(version_id: FromPath[int], comment_id: FromPath[int], member: Member, library: Library) -> Redirect:
     await library.resolve(version_id, comment_id, member)
     return redirect(f"/reviews/{version_id}")
 
 
 @post("/reviews/{version_id:int}/rebase")
-async def rebase(request: AnyRequest, version_id: int, member: Member, library: Library) -> Redirect:
+async def rebase(request: AnyRequest, version_id: FromPath[int], member: Member, library: Library) -> Redirect:
     await library.rebase(version_id, member)
     toast(request, "The draft now builds on the version in force.")
     return redirect(f"/reviews/{version_id}")
 
 
 @post("/reviews/{version_id:int}/discard")
-async def discard(request: AnyRequest, version_id: int, form: Form, member: Member, library: Library) -> Redirect:
+async def discard(
+    request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
+) -> Redirect:
     await library.discard(version_id, member, reason=form.lines("reason", limit=2000, required=False))
     toast(request, "The draft was discarded.")
     return redirect("/reviews")

@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Request, get, post
 from litestar.datastructures import UploadFile
+from litestar.params import FromPath
 from litestar.response import Redirect, Response, Template
 
 from compagnon.auth.model import Member
@@ -45,7 +46,12 @@ async def show_list(request: AnyRequest, member: Member, runs: Runs) -> Template
 
 @get("/procedures/{code:str}/start")
 async def ask_start(
-    request: AnyRequest, code: str, member: Member, library: Library, gateway: MachineGateway, gate: TicketGate
+    request: AnyRequest,
+    code: FromPath[str],
+    member: Member,
+    library: Library,
+    gateway: MachineGateway,
+    gate: TicketGate,
 ) -> Template:
     """The parameters' form; ``?ticket=``, ``?machine=`` and ``?from=run:step`` say for what."""
     version = await library.published(code, language(request, member))
@@ -88,7 +94,7 @@ async def _place(form: Form, gateway: MachineGateway, gate: TicketGate) -> tuple
     try:
         ticket = await gate.require_open(ticket_id) if ticket_id else None
     except Conflict as error:
-        form.refuse("", Invalid(error.message, **error.params))
+        form.refuse("", error.message, **error.params)
         ticket = None
     return machine, ticket
 
@@ -96,7 +102,7 @@ async def _place(form: Form, gateway: MachineGateway, gate: TicketGate) -> tuple
 @post("/procedures/{code:str}/start")
 async def start(
     request: AnyRequest,
-    code: str,
+    code: FromPath[str],
     form: Form,
     member: Member,
     library: Library,
@@ -122,7 +128,7 @@ async def start(
     except Invalid as error:
         form.refuse_with(error)
     except (Conflict, Forbidden) as error:
-        form.refuse("", Invalid(error.message, **error.params))
+        form.refuse("", error.message, **error.params)
     else:
         return redirect(run.url)
     return await _start_page(request, form, version, plan, gateway, gate, status_code=422)
@@ -175,7 +181,7 @@ async def _machine(seen: RunView, gateway: MachineGateway) -> MachineRef | None:
 @get("/runs/{run_id:int}")
 async def show(
     request: AnyRequest,
-    run_id: int,
+    run_id: FromPath[int],
     member: Member,
     runs: Runs,
     library: Library,
@@ -191,7 +197,7 @@ async def show(
 @get("/runs/{run_id:int}/fragment")
 async def part(
     request: AnyRequest,
-    run_id: int,
+    run_id: FromPath[int],
     member: Member,
     runs: Runs,
     library: Library,
@@ -206,7 +212,7 @@ async def part(
 @get("/runs/{run_id:int}/report")
 async def report(
     request: AnyRequest,
-    run_id: int,
+    run_id: FromPath[int],
     member: Member,
     runs: Runs,
     library: Library,
@@ -225,7 +231,7 @@ def _back(request: AnyRequest, run_id: int, error: AppError) -> Redirect:
 
 
 @post("/runs/{run_id:int}/outcome")
-async def attest(request: AnyRequest, run_id: int, form: Form, member: Member, runs: Runs) -> Redirect:
+async def attest(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
     outcome = form.choice("outcome", Outcome)
     revision = form.integer("revision", minimum=1)
     justification = form.lines("justification", limit=2000, required=False)
@@ -238,7 +244,7 @@ async def attest(request: AnyRequest, run_id: int, form: Form, member: Member, r
 
 
 @post("/runs/{run_id:int}/ask")
-async def ask(request: AnyRequest, run_id: int, form: Form, member: Member, runs: Runs) -> Redirect:
+async def ask(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
     phase, revision = form.choice("phase", Phase), form.integer("revision", minimum=1)
     try:
         form.check()
@@ -249,7 +255,9 @@ async def ask(request: AnyRequest, run_id: int, form: Form, member: Member, runs
 
 
 @post("/runs/{run_id:int}/attempts/{attempt_id:str}/again")
-async def ask_again(request: AnyRequest, run_id: int, attempt_id: str, member: Member, runs: Runs) -> Redirect:
+async def ask_again(
+    request: AnyRequest, run_id: FromPath[int], attempt_id: FromPath[str], member: Member, runs: Runs
+) -> Redirect:
     try:
         await runs.ask_again(run_id, member, attempt_id)
     except (Invalid, Conflict, Forbidden) as error:
@@ -258,7 +266,9 @@ async def ask_again(request: AnyRequest, run_id: int, attempt_id: str, member: M
 
 
 @post("/runs/{run_id:int}/attempts/{attempt_id:str}/stop")
-async def stop_waiting(request: AnyRequest, run_id: int, attempt_id: str, member: Member, runs: Runs) -> Redirect:
+async def stop_waiting(
+    request: AnyRequest, run_id: FromPath[int], attempt_id: FromPath[str], member: Member, runs: Runs
+) -> Redirect:
     try:
         await runs.stop_waiting(run_id, member, attempt_id)
     except (Invalid, Conflict, Forbidden) as error:
@@ -267,7 +277,7 @@ async def stop_waiting(request: AnyRequest, run_id: int, attempt_id: str, member
 
 
 @post("/runs/{run_id:int}/notes")
-async def add_note(request: AnyRequest, run_id: int, form: Form, member: Member, runs: Runs) -> Redirect:
+async def add_note(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
     body = form.lines("body", limit=NOTE_LIMIT)
     kind = form.choice("kind", EvidenceKind, default=EvidenceKind.NOTE)
     if kind is EvidenceKind.PICTURE:
@@ -281,7 +291,7 @@ async def add_note(request: AnyRequest, run_id: int, form: Form, member: Member,
 
 
 @post("/runs/{run_id:int}/pictures", request_max_body_size=UPLOAD_LIMIT)
-async def add_picture(request: AnyRequest, run_id: int, member: Member, runs: Runs) -> Redirect:
+async def add_picture(request: AnyRequest, run_id: FromPath[int], member: Member, runs: Runs) -> Redirect:
     sent = await request.form()
     file, caption = sent.get("picture"), sent.get("caption")
     data = await file.read() if isinstance(file, UploadFile) else b""
@@ -293,14 +303,14 @@ async def add_picture(request: AnyRequest, run_id: int, member: Member, runs: Ru
 
 
 @get("/runs/{run_id:int}/evidence/{evidence_id:int}", opt={"cache": True})
-async def picture(run_id: int, evidence_id: int, runs: Runs) -> Response[bytes]:
+async def picture(run_id: FromPath[int], evidence_id: FromPath[int], runs: Runs) -> Response[bytes]:
     data, media_type = await runs.picture(run_id, evidence_id)
     headers = {"Cache-Control": "private, max-age=86400, immutable", "Content-Disposition": "inline"}
     return Response(data, media_type=media_type, headers=headers)
 
 
 @post("/runs/{run_id:int}/hand-over")
-async def hand_over(request: AnyRequest, run_id: int, form: Form, member: Member, runs: Runs) -> Redirect:
+async def hand_over(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
     revision, to_id = form.integer("revision", minimum=1), form.identity("to")
     try:
         form.check()
@@ -312,7 +322,7 @@ async def hand_over(request: AnyRequest, run_id: int, form: Form, member: Member
 
 
 @post("/runs/{run_id:int}/abandon")
-async def abandon(request: AnyRequest, run_id: int, form: Form, member: Member, runs: Runs) -> Redirect:
+async def abandon(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
     revision, reason = form.integer("revision", minimum=1), form.lines("reason", limit=2000, required=False)
     try:
         form.check()
@@ -323,7 +333,7 @@ async def abandon(request: AnyRequest, run_id: int, form: Form, member: Member, 
 
 
 @post("/runs/{run_id:int}/verify")
-async def verify(request: AnyRequest, run_id: int, member: Member, runs: Runs) -> Redirect:
+async def verify(request: AnyRequest, run_id: FromPath[int], member: Member, runs: Runs) -> Redirect:
     await runs.verify_result(run_id, member)
     return redirect(f"/runs/{run_id}#result")
 

@@ -330,3 +330,8 @@ async def _place(db, member_id: int) -> tuple[int, int, int]:
 @pytest.fixture
 def procedure_text() -> str:
     return PROCEDURE
+
+
+@pytest.fixture
+def environment_text() -> str:
+    return ENVIRONMENT

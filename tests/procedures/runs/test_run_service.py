@@ -157,7 +157,7 @@ async def test_only_the_holder_and_the_tickets_people_act(rooms, begun):
 
 
 async def test_a_report_counts_once_however_often_it_comes(rooms, begun):
-    run, path = begun
+    run, _path = begun
     run = await attest(rooms, run)
     run = await ask(rooms, run, Phase.EXECUTE)
     ((attempt_id, _),) = rooms.agent.executed
@@ -192,7 +192,7 @@ async def test_a_server_killed_during_an_execution_takes_the_agents_result_at_it
 
 
 async def test_a_silent_machine_is_asked_again_and_does_nothing_twice(rooms, begun):
-    run, path = begun
+    run, _path = begun
     run = await attest(rooms, run)
     rooms.agent.online = False
     run = await ask(rooms, run, Phase.EXECUTE)
@@ -208,7 +208,7 @@ async def test_a_silent_machine_is_asked_again_and_does_nothing_twice(rooms, beg
 
 
 async def test_while_the_agent_is_at_work_nobody_decides_unless_they_stop_waiting(rooms, begun):
-    run, path = begun
+    run, _path = begun
     run = await attest(rooms, run)
     rooms.agent.hold = asyncio.Event()
     attempt = await rooms.runs.ask(run.id, rooms.alice, revision=run.revision, phase=Phase.EXECUTE)
