@@ -1,4 +1,4 @@
-"""Each Debian procedure, for real: broken before, followed by the agent's own code, verified, and "already true" after.
+"""Each Debian procedure, for real: broken before, followed by the agent's own code, verified, true after, undone.
 
 They run in the demo's disposable root. What a person does (on the phone, with their eyes) is left out.
 """
@@ -31,8 +31,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from compagnon_agent.authorise import Grant, authorise
 from compagnon_agent.policy import LocalPolicy
-from compagnon_agent.protocol.manifest import RESULT_STEP, RunOn, digest, from_json
+from compagnon_agent import execute
+from compagnon_agent.protocol.manifest import RESULT_STEP, RunOn, digest, from_json, prepare
 from compagnon_agent.protocol.messages import ConsentKind, ConsentSource, Execute, Phase
+from compagnon_agent.protocol.parameters import validate_all
 from compagnon_agent.steps import Steps
 from compagnon_agent.store import Store
 
@@ -64,11 +66,21 @@ async def follow():
                 await attempt(step.id, Phase.VERIFY)
     await attempt(RESULT_STEP, Phase.VERIFY)
 
+async def go_back():
+    values = validate_all(manifest.parameters, given["parameters"])
+    for step in reversed(manifest.steps):
+        for command in prepare(manifest, step.id, values).rollback:
+            done = await execute.run(execute.argv(command.shell, command.script), timeout=command.timeout)
+            report = {"step": step.id, "phase": "rollback", "state": "done" if done.exit_code == 0 else "failed",
+                      "output": execute.plain(done.stdout)}
+            print(json.dumps(report), flush=True)
+
 async def main():
     subprocess.run(given["before"], shell=True, check=True)
     for _ in range(2):
         await follow()
         print(json.dumps({"step": "", "phase": "round"}), flush=True)
+    await go_back()
 
 asyncio.run(main())
 """
@@ -76,13 +88,12 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """``looks``: the procedure's result already holds before (nothing there can be broken without hurting the host)."""
+    """``before``: what else breaks the machine. ``needs``: a program without which there is nothing to repair."""
 
     code: str
     locale: str = "fr"
     parameters: Mapping[str, str] = field(default_factory=dict)
     before: str = "true"
-    looks: bool = False
     needs: str | None = None
 
 
@@ -141,9 +152,9 @@ def test_it_repairs_what_is_broken_and_then_finds_it_true(case: Case, roots: Pat
     usage = shutil.disk_usage("/")
     if case.code == "dsk-001" and usage.used > 0.88 * usage.total:
         pytest.skip("the disk of this machine really is full")
-    first, second = follow(machine(roots, case.locale), case)
+    first, second, back = follow(machine(roots, case.locale), case)
 
-    assert result(first)[0]["state"] == "failed" or case.looks, "nothing was broken"
+    assert result(first)[0]["state"] == "failed", "nothing was broken"
     executed = [report for report in first if report["phase"] == "execute"]
     assert executed
     for report in executed + [report for report in first if report["phase"] == "verify"]:
@@ -155,6 +166,9 @@ def test_it_repairs_what_is_broken_and_then_finds_it_true(case: Case, roots: Pat
     again = {report["step"] for report in second if report["phase"] == "execute"}
     checked = {report["step"] for report in second if report["phase"] == "check"}
     assert not again & checked, "a step that is true was done again"
+
+    for report in back:
+        assert report["state"] == "done", report
 
 
 def result(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,4 +198,4 @@ def follow(root: DemoRoot, case: Case) -> list[list[dict[str, Any]]]:
             rounds.append([])
         else:
             rounds[-1].append(report)
-    return rounds[:2]
+    return rounds
