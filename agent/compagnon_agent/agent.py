@@ -40,7 +40,7 @@ from .protocol.wire import JSON, WireError
 from .question import question
 from .session import Session
 from .settings import Settings
-from .steps import Steps
+from .steps import Steps, fitting_results
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Agent:
                     CheckResult(check=check, outcome=CheckOutcome.ERROR, observed={}, reason=str(fault)[:500])
                     for check in request.checks
                 )
-        self.send(CheckResults(request_id=request.request_id, results=results))
+        self.send(fitting_results(CheckResults(request_id=request.request_id, results=results)))
 
     async def _step(self, request: Execute) -> None:
         result = await self._steps.attempt(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from . import execute
@@ -13,7 +14,7 @@ from .evaluate import evaluate
 from .protocol.checks import CheckError, CheckResult, is_read_only
 from .protocol.checks import Outcome as CheckOutcome
 from .protocol.manifest import ManifestStep, RunOn, prepare
-from .protocol.messages import OUTPUT_LIMIT, Execute, Phase, StepResult, StepState, encode
+from .protocol.messages import OUTPUT_LIMIT, CheckResults, Execute, Phase, StepResult, StepState, encode
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import WireError
 from .store import Store
@@ -166,6 +167,15 @@ async def _commands(request: Execute, step: ManifestStep, started: datetime) -> 
             output = execute.plain(printed.value())
             return _result(request, StepState.FAILED, started, reason=reason, output=output, exit_code=code)
     return _result(request, StepState.DONE, started, output=execute.plain(printed.value()), exit_code=code)
+
+
+def fitting_results(message: CheckResults) -> CheckResults:
+    """The results, without what was observed where all of it together is too long for one message."""
+    try:
+        encode(message)
+    except WireError:
+        return replace(message, results=tuple(replace(item, observed={}) for item in message.results))
+    return message
 
 
 def fitting(result: StepResult) -> StepResult:

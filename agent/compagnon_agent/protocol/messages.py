@@ -417,7 +417,7 @@ def decode(source: str | bytes) -> Message:
     value = loads(source, limit=MAX_MESSAGE)
     if not isinstance(value, dict):
         raise WireError("", "must be an object")
-    if value.get("v") != VERSION:
+    if type(value.get("v")) is not int or value["v"] != VERSION:
         raise WireError("v", f"must be {VERSION}")
     name = value.get("type")
     if not isinstance(name, str):
