@@ -77,13 +77,14 @@ def base_context(request: AnyRequest) -> dict[str, Any]:
 
 
 def rendered_panels(request: AnyRequest, panels: Sequence[Panel]) -> list[Markup]:
-    """Each panel by itself, with its own context only: two packages may use the same names."""
+    """Each panel by itself: its context by name, and whole as ``panel``; two packages may use the same names."""
     engine = request.app.template_engine
     assert engine is not None, "the application has templates"
-    found = [(engine.get_template(panel.template), panel.context) for panel in panels]
     return [
-        Markup(template.render(**{**base_context(request), **context}))  # noqa: S704 - autoescaped by its own template
-        for template, context in found
+        Markup(  # noqa: S704 - autoescaped by its own template
+            engine.get_template(panel.template).render(**{**base_context(request), **panel.context, "panel": panel})
+        )
+        for panel in panels
     ]
 
 
