@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -34,7 +35,7 @@ class ClosingPages(Controller):
     async def show(
         self,
         request: AnyRequest,
-        ticket_id: int,
+        ticket_id: FromPath[int],
         member: Member,
         closer: Closer,
         runs: Runs,
@@ -51,7 +52,7 @@ class ClosingPages(Controller):
     async def close(
         self,
         request: AnyRequest,
-        ticket_id: int,
+        ticket_id: FromPath[int],
         member: Member,
         form: Form,
         closer: Closer,
@@ -71,7 +72,7 @@ class ClosingPages(Controller):
         return await _page(request, ticket_id, form, closer, runs, sessions, ticket_desk, status_code=422)
 
     @post("/close/verify", status_code=303)
-    async def verify(self, request: AnyRequest, ticket_id: int, member: Member, closer: Closer) -> Redirect:
+    async def verify(self, request: AnyRequest, ticket_id: FromPath[int], member: Member, closer: Closer) -> Redirect:
         """Look at the result on the machine now."""
         known = await closer.verify(ticket_id, member)
         if known and not needs_justification(known):
@@ -80,7 +81,7 @@ class ClosingPages(Controller):
 
     @post("/propose", status_code=303)
     async def propose(
-        self, request: AnyRequest, ticket_id: int, member: Member, closer: Closer, library: Library
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, closer: Closer, library: Library
     ) -> Redirect:
         """Make the proposed change that closing should have made, or show it."""
         return redirect(await _draft_url(library, await closer.propose(ticket_id, member)))

@@ -214,19 +214,27 @@ class Desk:
         """Change what the ticket says about itself. Raises Conflict when somebody else did so meanwhile."""
         bounds.check_title(title)
         await self._check_machine((await self.get(ticket_id)).client_id, machine_id)
-        async with self._db.transaction() as conn:
-            ticket = await self._lock_open(conn, ticket_id)
-            self._check_revision(ticket, revision)
-            values: dict[str, Any] = {"title": title, "impact": impact.value, "urgency": urgency.value, "skill": skill}
-            values |= {"machine_id": machine_id, "priority": priority(impact, urgency)}
-            changed = {name: value for name, value in values.items() if getattr(ticket, name) != value}
-            if not changed:
-                return
-            words = tsvector_text(title, "")
-            if not await store.edit(conn, {**values, "id": ticket_id, "revision": revision, "words": words}):
-                raise Conflict(MOVED, name=ticket.owner_name or ticket.opened_by_name)
-            await store.add_change(conn, ticket_id, member.id, "edited", changed)
-            await announce(conn, ticket_id, member.id, "ticket.edited", changed)
+        values: dict[str, Any] = {"title": title, "impact": impact.value, "urgency": urgency.value, "skill": skill}
+        values |= {"machine_id": machine_id, "priority": priority(impact, urgency)}
+        try:
+            async with self._db.transaction() as conn:
+                await self._edit(conn, ticket_id, member, revision, values)
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise bounds.unknown_reference(error) from None
+
+    async def _edit(
+        self, conn: Connection, ticket_id: int, member: Member, revision: int, values: Mapping[str, Any]
+    ) -> None:
+        ticket = await self._lock_open(conn, ticket_id)
+        self._check_revision(ticket, revision)
+        changed = {name: value for name, value in values.items() if getattr(ticket, name) != value}
+        if not changed:
+            return
+        words = tsvector_text(values["title"], "")
+        if not await store.edit(conn, {**values, "id": ticket_id, "revision": revision, "words": words}):
+            raise Conflict(MOVED, name=ticket.owner_name or ticket.opened_by_name)
+        await store.add_change(conn, ticket_id, member.id, "edited", changed)
+        await announce(conn, ticket_id, member.id, "ticket.edited", changed)
 
     # people
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from litestar import Controller, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -39,14 +40,14 @@ class TicketPages(Controller):
 
     @get("/{ticket_id:int}")
     async def show(
-        self, request: AnyRequest, ticket_id: int, member: Member, stories: Stories, members: Members
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, stories: Stories, members: Members
     ) -> Template:
         story = await stories.of(ticket_id)
         return page(request, "tickets/show.html", **await _shown(story, member, members))
 
     @get("/{ticket_id:int}/fragment")
     async def part(
-        self, request: AnyRequest, ticket_id: int, member: Member, stories: Stories, members: Members
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, stories: Stories, members: Members
     ) -> Template:
         """The parts that change; refetched when something happens to the ticket."""
         story = await stories.of(ticket_id)
@@ -54,7 +55,7 @@ class TicketPages(Controller):
 
     @get("/{ticket_id:int}/procedures")
     async def procedures(
-        self, request: AnyRequest, ticket_id: int, member: Member, ticket_desk: Desk, capture: Capture
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, ticket_desk: Desk, capture: Capture
     ) -> Template:
         """Likely procedures for the ticket as it is now."""
         ticket = await ticket_desk.get(ticket_id)
@@ -70,7 +71,7 @@ class TicketPages(Controller):
     async def say(
         self,
         request: AnyRequest,
-        ticket_id: int,
+        ticket_id: FromPath[int],
         member: Member,
         form: Form,
         ticket_desk: Desk,
@@ -92,7 +93,7 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/state", status_code=303)
     async def move(
-        self, request: AnyRequest, ticket_id: int, member: Member, form: Form, ticket_desk: Desk
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
         to = form.choice("to", State)
         revision = form.integer("revision")
@@ -103,7 +104,7 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/owner", status_code=303)
     async def assign(
-        self, request: AnyRequest, ticket_id: int, member: Member, form: Form, ticket_desk: Desk
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
         owner_id = form.optional_identity("owner_id")
         revision = form.integer("revision")
@@ -115,7 +116,7 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/edit", status_code=303)
     async def edit(
-        self, request: AnyRequest, ticket_id: int, member: Member, form: Form, ticket_desk: Desk
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
         title = form.text("title", limit=TITLE_LIMIT)
         impact, urgency = form.choice("impact", Impact), form.choice("urgency", Urgency)
@@ -138,7 +139,7 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/time", status_code=303)
     async def add_time(
-        self, request: AnyRequest, ticket_id: int, member: Member, form: Form, ticket_desk: Desk
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
         minutes = form.integer("minutes", minimum=1, maximum=MINUTES_LIMIT)
         note = form.text("note", limit=REASON_LIMIT, required=False)
@@ -149,7 +150,9 @@ class TicketPages(Controller):
         return redirect(f"/tickets/{ticket_id}")
 
     @post("/{ticket_id:int}/collaborators", status_code=303)
-    async def add_collaborator(self, ticket_id: int, member: Member, form: Form, ticket_desk: Desk) -> Redirect:
+    async def add_collaborator(
+        self, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
+    ) -> Redirect:
         collaborator_id = form.identity("member_id")
         form.check()
         await ticket_desk.add_collaborator(ticket_id, member, collaborator_id)
@@ -157,13 +160,13 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/collaborators/{collaborator_id:int}/remove", status_code=303)
     async def remove_collaborator(
-        self, ticket_id: int, collaborator_id: int, member: Member, ticket_desk: Desk
+        self, ticket_id: FromPath[int], collaborator_id: FromPath[int], member: Member, ticket_desk: Desk
     ) -> Redirect:
         await ticket_desk.remove_collaborator(ticket_id, member, collaborator_id)
         return redirect(f"/tickets/{ticket_id}")
 
     @post("/{ticket_id:int}/sessions", status_code=303)
-    async def open_terminal(self, ticket_id: int, member: Member, form: Form, sessions: Sessions) -> Redirect:
+    async def open_terminal(self, ticket_id: FromPath[int], member: Member, form: Form, sessions: Sessions) -> Redirect:
         """Ask the client for a terminal on their machine, for this ticket and a reason."""
         machine_id = form.identity("machine_id")
         reason = form.text("reason", limit=REASON_LIMIT, minimum=3)
@@ -173,7 +176,7 @@ class TicketPages(Controller):
 
     @post("/{ticket_id:int}/presence", status_code=200)
     async def look(
-        self, request: AnyRequest, ticket_id: int, member: Member, form: Form, ticket_desk: Desk
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Template:
         """The page says that it is open, and whether something is being typed; answers who else is here."""
         await ticket_desk.get(ticket_id)

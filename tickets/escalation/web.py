@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -26,7 +27,7 @@ class EscalationPages(Controller):
     async def ask(
         self,
         request: AnyRequest,
-        ticket_id: int,
+        ticket_id: FromPath[int],
         member: Member,
         ticket_desk: Desk,
         escalations: Escalations,
@@ -41,7 +42,7 @@ class EscalationPages(Controller):
 
     @get("/escalate/preview")
     async def preview(
-        self, request: AnyRequest, ticket_id: int, member: Member, ticket_desk: Desk, escalations: Escalations
+        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, ticket_desk: Desk, escalations: Escalations
     ) -> Template:
         ticket = await ticket_desk.get(ticket_id)
         skill = query_form(request).text("skill", limit=40, required=False)
@@ -52,7 +53,7 @@ class EscalationPages(Controller):
     async def call(
         self,
         request: AnyRequest,
-        ticket_id: int,
+        ticket_id: FromPath[int],
         member: Member,
         form: Form,
         ticket_desk: Desk,
@@ -87,8 +88,8 @@ class EscalationPages(Controller):
     async def accept(
         self,
         request: AnyRequest,
-        ticket_id: int,
-        escalation_id: int,
+        ticket_id: FromPath[int],
+        escalation_id: FromPath[int],
         member: Member,
         escalations: Escalations,
         sessions: Sessions,
@@ -103,8 +104,8 @@ class EscalationPages(Controller):
     async def decline(
         self,
         request: AnyRequest,
-        ticket_id: int,
-        escalation_id: int,
+        ticket_id: FromPath[int],
+        escalation_id: FromPath[int],
         member: Member,
         form: Form,
         escalations: Escalations,
@@ -118,7 +119,12 @@ class EscalationPages(Controller):
 
     @post("/calls/{escalation_id:int}/cancel", status_code=303)
     async def cancel(
-        self, request: AnyRequest, ticket_id: int, escalation_id: int, member: Member, escalations: Escalations
+        self,
+        request: AnyRequest,
+        ticket_id: FromPath[int],
+        escalation_id: FromPath[int],
+        member: Member,
+        escalations: Escalations,
     ) -> Redirect:
         await _check_of(ticket_id, escalation_id, escalations)
         await escalations.cancel(escalation_id, member)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
@@ -69,7 +70,7 @@ class TicketListPages(Controller):
 
     @post("/filters/{filter_id:int}/remove", status_code=303)
     async def forget_filter(
-        self, request: AnyRequest, filter_id: int, member: Member, ticket_list: TicketList
+        self, request: AnyRequest, filter_id: FromPath[int], member: Member, ticket_list: TicketList
     ) -> Redirect:
         await ticket_list.forget(member, filter_id)
         toast(request, N_("The filter is removed."))
