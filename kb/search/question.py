@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from compagnon.i18n import N_
 from kb.search.analysis import LOCALES, Token, fold, tokens
 from kb.search.model import MAX_QUERY_CHARACTERS, MAX_QUERY_TERMS, Reason
 
-TOO_LONG = "Only the first {limit} characters were used."
-TOO_MANY = "Only the first {limit} words were used."
-WILDCARD = "A word cannot begin with *: it was searched without it."
+TOO_LONG = N_("Only the first {limit} characters were used.")
+TOO_MANY = N_("Only the first {limit} words were used.")
+WILDCARD = N_("A word cannot begin with *: it was searched without it.")
 # Controls, format characters (bidi overrides, zero-width), surrogates and private use: never part of a question.
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _QUOTED = re.compile(r'["«“”]([^"«»“”]{1,200})["»“”]')
