@@ -12,7 +12,7 @@ from typing import Any
 
 from litestar import Request, asgi, post
 from litestar.enums import ScopeType
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, SerializationException
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.response import Response
 from litestar.types import Receive, Scope, Send
@@ -41,7 +41,7 @@ def enrol_handler(link: AgentLink) -> HTTPRouteHandler:
             machine = await link.machines.enrol(wanted, wire.address(request.scope))
         except AppError as error:
             return Response({"detail": str(error)}, status_code=error.status)
-        except (ClientException, ValueError):
+        except (ClientException, SerializationException, ValueError):
             return Response({"detail": "This is not an enrolment request."}, status_code=400)
         server_key = base64.b64encode(link.identity.public).decode()
         return Response(

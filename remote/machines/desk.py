@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member
 from compagnon.errors import NotFound
 from compagnon.web.feature import Panel
+from procedures.environments.model import EnvironmentName
+from procedures.environments.service import Environments
+from procedures.ports import TicketGate
+from procedures.runs.service import Runs
+from remote.control.link import AgentLink, PendingConsent
+from remote.machines.drift import Drift
 from remote.machines.facts import Facts, fingerprint
 from remote.machines.model import CheckState, Machine, MachineEvent, MachineState, Reported
+from remote.machines.scheduler import CheckScheduler
 from remote.sessions.model import Session
-
-if TYPE_CHECKING:
-    from procedures.environments.model import EnvironmentName
-    from procedures.environments.service import Environments
-    from procedures.ports import TicketGate
-    from procedures.runs.service import Runs
-    from remote.control.link import AgentLink, PendingConsent
-    from remote.machines.drift import Drift
-    from remote.machines.scheduler import CheckScheduler
-    from remote.sessions.service import Sessions
+from remote.sessions.service import Sessions
 
 MachinePanel = Callable[[Member, int], Awaitable[Panel | None]]
 OpenTickets = Callable[[Member, int], Awaitable[Sequence[tuple[int, str]]]]

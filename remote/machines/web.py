@@ -16,7 +16,7 @@ from compagnon.directory.service import Directory
 from compagnon.errors import AppError, Invalid
 from compagnon.i18n import N_, current_locale
 from compagnon.web import Form, fragment, page, redirect, toast
-from compagnon.web.render import is_htmx
+from compagnon.web.render import is_htmx, rendered_panels
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
@@ -181,6 +181,7 @@ async def _cockpit(
         "environment_title": await desk.environment_title(found.machine, current_locale()),
         "environment_options": await _environments(desk),
         "ticket": ticket,
+        "panels": rendered_panels(request, found.panels),
         "form": form or Form({}, initial=_initial(found.machine)),
     }
     if not whole:

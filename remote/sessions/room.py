@@ -269,11 +269,12 @@ class Room:
 
     async def end(self, reason: str) -> None:
         """Tell everybody, and close the recording."""
-        if self.agent is not None:
-            await self._to_agent(frames.close(reason))
-            await self.agent.close(NORMAL, reason)
-        self.agent = None
+        agent, self.agent = self.agent, None
         for viewer in self.viewers:
             viewer.finish(reason)
         self._write(lambda: self.recorder.mark(f"ended: {reason}"))
         self.recorder.close()
+        if agent is not None:
+            with contextlib.suppress(Closed):
+                await agent.send(frames.close(reason).encode())
+            await agent.close(NORMAL, reason)

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from compagnon.kernel import Kernel
 from procedures.ports import RunRef
@@ -64,11 +64,14 @@ class Rooms:
         self._later(self._end(session_id, EndReason.EXIT))
 
     async def _end(self, session_id: str, reason: EndReason) -> None:
-        if self.sessions is not None:
-            await self.sessions.end(session_id, reason)
+        try:
+            if self.sessions is not None:
+                await self.sessions.end(session_id, reason)
+        except Exception:
+            log.exception("session %s could not be ended", session_id)
 
-    def _later(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

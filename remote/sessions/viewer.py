@@ -99,9 +99,11 @@ class Viewer:
 
     def _next(self, room: Room) -> frames.Frame | None:
         kept = room.scrollback
+        if self.sent - self.drawn >= WINDOW:
+            return None  # it draws first, however far behind it is
         if self.sent < 0 or not kept.holds(self.sent):
             return self._snapshot(room)
-        if self.sent - self.drawn >= WINDOW or self.sent >= kept.end:
+        if self.sent >= kept.end:
             return None
         data = kept.read(self.sent, CHUNK)
         frame = frames.data(data, self.sent)

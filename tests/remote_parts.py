@@ -1,0 +1,205 @@
+"""Real agents and pages of a browser, for the tests of remote sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from compagnon_agent.protocol import frames
+from compagnon_agent.protocol.frames import FrameKind
+
+POLICY = 'mode = "unattended-demo"\nnote = "A disposable machine of the tests"\n'
+
+
+async def until(condition: Callable[[], object], *, seconds: float = 15.0, what: str = "") -> None:
+    """Wait until ``condition()`` (or its awaited result) is true."""
+    end = asyncio.get_running_loop().time() + seconds
+    while True:
+        found = condition()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return
+        assert asyncio.get_running_loop().time() < end, f"it did not happen in {seconds} s: {what or condition}"
+        await asyncio.sleep(0.02)
+
+
+@dataclass(slots=True, kw_only=True)
+class Agent:
+    """A real agent in its own process and folder."""
+
+    folder: Path
+    machine_id: int = 0
+    process: asyncio.subprocess.Process | None = None
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(Path(__file__).parents[1] / "agent"),
+            "COMPAGNON_AGENT_DIR": str(self.folder),
+            "COMPAGNON_AGENT_BACKOFF_BASE": "0.1",
+            "COMPAGNON_AGENT_BACKOFF_CAP": "0.5",
+        }
+
+    async def cli(self, *arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "compagnon_agent.cli",
+            *arguments,
+            env=self.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def enrol(self, url: str, code: str) -> None:
+        status, output = await self.cli("enroll", url, code)
+        assert status == 0, output
+        found = re.search(r"machine (\d+)", output)
+        assert found, output
+        self.machine_id = int(found.group(1))
+
+    def policy(self, text: str = POLICY) -> None:
+        (self.folder / "policy.toml").write_text(text)
+        (self.folder / "policy.toml").chmod(0o600)
+
+    async def start(self) -> None:
+        with (self.folder / "agent.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "compagnon_agent.cli",
+                "run",
+                "--verbose",
+                env=self.environment(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def stop(self) -> None:
+        if self.process and self.process.returncode is None:
+            self.process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), 10)
+            if self.process.returncode is None:
+                self.process.kill()
+                await self.process.wait()
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "agent.log"
+        return path.read_text() if path.exists() else ""
+
+
+async def is_open(server, session_id: str) -> bool:
+    return (await server.services.remote.sessions.get(session_id)).state.value == "open"
+
+
+@dataclass(slots=True, kw_only=True)
+class Page:
+    """What a browser's page does, over a real WebSocket."""
+
+    base: str
+    http: httpx.AsyncClient
+    session_id: str
+    viewer: str = "0123456789abcdef"
+    output: bytearray = field(default_factory=bytearray)
+    base_offset: int | None = None
+    notes: list[dict] = field(default_factory=list)
+    snapshots: int = 0
+    typed: bytearray = field(default_factory=bytearray)
+    arrived: int = 0
+    socket: object = None
+    acknowledges: bool = True
+    _reader: asyncio.Task | None = None
+
+    @property
+    def offset(self) -> int | None:
+        return None if self.base_offset is None else self.base_offset + len(self.output)
+
+    async def ticket(self) -> str:
+        answer = await self.http.post(f"/sessions/{self.session_id}/ticket")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["ticket"]
+
+    async def open(self, *, resume: bool = False) -> None:
+        place = self.offset if resume and self.offset is not None else ""
+        url = self.base.replace("http", "ws", 1) + f"/sessions/{self.session_id}/ws"
+        address = f"{url}?ticket={await self.ticket()}&viewer={self.viewer}&offset={place}"
+        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        headers = {"Cookie": cookies}
+        self.socket = await connect(
+            address, additional_headers=headers, origin=self.base, compression=None, ping_interval=None
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for message in self.socket:
+                if isinstance(message, str):
+                    note = json.loads(message)
+                    self.notes.append(note)
+                    await self._hear(note)
+                else:
+                    await self._draw(frames.decode(message))
+
+    async def _hear(self, note: dict) -> None:
+        if note["type"] == "typed":
+            self.arrived = max(self.arrived, note["upto"])
+        if note["type"] == "resume" or (note["type"] == "welcome" and note["typed"] is not None):
+            upto = note.get("upto", note.get("typed"))
+            if self.typed[upto:]:
+                await self.socket.send(frames.data(bytes(self.typed[upto:]), upto).encode())
+
+    async def _draw(self, frame) -> None:
+        if frame.kind is FrameKind.SNAPSHOT:
+            self.snapshots += 1
+            self.output.clear()
+            self.base_offset = frame.offset
+        elif frame.kind is FrameKind.DATA:
+            assert frame.offset == self.offset, "a byte is missing or doubled"
+            self.output += frame.payload
+        if self.acknowledges and self.offset is not None:
+            await self.socket.send(frames.ack(self.offset, 0).encode())
+
+    async def type(self, text: str) -> None:
+        data = text.encode()
+        offset = len(self.typed)
+        self.typed += data
+        with suppress(ConnectionClosed):
+            await self.socket.send(frames.data(data, offset).encode())
+
+    async def see(self, text: str, seconds: float = 15.0) -> None:
+        await until(
+            lambda: text.encode() in self.output, seconds=seconds, what=f"{text!r} in {bytes(self.output)[-400:]!r}"
+        )
+
+    def last(self, kind: str) -> dict | None:
+        return next((note for note in reversed(self.notes) if note["type"] == kind), None)
+
+    async def close(self) -> None:
+        if self.socket is not None:
+            await self.socket.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reader
