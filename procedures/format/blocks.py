@@ -20,7 +20,6 @@ _BLOCKS = MarkdownIt("js-default").disable(["inline", "linkify", *BLOCK_RULES_OF
 FENCE_EXAMPLE = "```sh {run_on=agent timeout=30}"
 
 _BLANK = " \t\n"
-_ATTRIBUTES = re.compile(r"(?P<before>.*?)[ \t]*\{(?P<inside>[^{}]*)\}[ \t]*")
 _ATTRIBUTE = re.compile(r"([a-z_]+)=([\w./-]+)", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+.#-]{0,32}")
 _NOTE = re.compile(r" {0,3}>[ \t]?\[!(?P<kind>\w{1,20})\][ \t]*(?P<rest>.*)")
@@ -103,6 +102,17 @@ def _note(chunk: Chunk, match: re.Match[str], report: Report) -> Block:
     return Note(kind=NoteKind[name], markdown=trimmed(inner), at=chunk.at)
 
 
+def without_closing_marks(title: str) -> str:
+    """A heading's words without the ``#`` that may close it, however many (CommonMark §4.2 takes off one group)."""
+    title = title.strip(_BLANK)
+    while title.endswith("#"):
+        rest = title.rstrip("#")
+        if rest and rest[-1] not in _BLANK:
+            break
+        title = rest.rstrip(_BLANK)
+    return title
+
+
 def trimmed(lines: Iterable[str]) -> str:
     """The lines without blank ones around them; lines of spaces become empty."""
     kept = [line if line.strip(_BLANK) else "" for line in lines]
@@ -146,10 +156,12 @@ def _info(info: str, at: Position, report: Report) -> tuple[str, list[tuple[str,
 
 def attributes(text: str, at: Position, report: Report) -> tuple[str, list[tuple[str, str]]]:
     """Split ``words {a=b c=d}``; the attributes' names are unique."""
-    match = _ATTRIBUTES.fullmatch(text)
-    if not match:
+    bare = text.rstrip(_BLANK)
+    start = bare.rfind("{")
+    inside = bare[start + 1 : -1]
+    if start < 0 or not bare.endswith("}") or "}" in inside:
         return text, []
-    found = [_ATTRIBUTE.fullmatch(word) for word in match["inside"].split()]
+    found = [_ATTRIBUTE.fullmatch(word) for word in inside.split()]
     pairs = [(pair[1], pair[2]) for pair in found if pair]
     if not pairs or len(pairs) != len(found) or len(dict(pairs)) != len(pairs):
         report.error(
@@ -157,9 +169,9 @@ def attributes(text: str, at: Position, report: Report) -> tuple[str, list[tuple
             at,
             N_("The attributes “{text}” are not understood."),
             N_("Write name=value, separated by spaces, each name once."),
-            text=match["inside"],
+            text=inside,
         )
-    return match["before"], pairs
+    return bare[:start].rstrip(_BLANK), pairs
 
 
 def _run_on(value: str | None, at: Position, report: Report) -> RunOn:

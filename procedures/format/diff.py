@@ -16,6 +16,9 @@ from procedures.format.yamls import flow
 MAX_PIECES = 1000
 """Texts of more words are compared line by line: comparing grows with the square of the number of pieces, and more."""
 
+FEW_PIECES = 250
+"""Above, words that come again and again no longer anchor the comparison: they are what makes it slow."""
+
 _WORDS = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -87,7 +90,8 @@ def pieces(before: str, after: str) -> tuple[Piece, ...]:
     """Where the two differ. All but ADDED joined gives ``before``; all but REMOVED gives ``after``."""
     old, new = _cut(before, after)
     found: list[Piece] = []
-    for _, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    junk = max(len(old), len(new)) > FEW_PIECES
+    for _, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=junk).get_opcodes():
         removed, added = "".join(old[i1:i2]), "".join(new[j1:j2])
         if removed == added:
             found.append(Piece(kind=Kind.SAME, text=removed))

@@ -9,7 +9,7 @@ from typing import Any
 
 from compagnon.i18n import N_
 from procedures.format import fields
-from procedures.format.blocks import Chunk, attributes, block
+from procedures.format.blocks import Chunk, attributes, block, without_closing_marks
 from procedures.format.fields import Field
 from procedures.format.model import Block, CheckSpec, Conformity, Evidence, Importance, Position, Result, Step
 from procedures.format.report import Report
@@ -21,7 +21,6 @@ HEADING_EXAMPLE = "### s1: Ouvrez le menu {importance=required}"
 MAX_TITLE = 200
 MAX_ID = 32
 _ID = re.compile(r"(?P<id>[\w-]+)[ \u00a0]?:[ \t]+(?P<title>.*)")
-_CLOSING_MARKS = re.compile(r"(?:(?:^|[ \t]+)#+)+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _entry(group: Sequence[Chunk], allowed: Sequence[str], number: int, report: 
 def _name(text: str, at: Position, number: int, report: Report) -> tuple[str, str]:
     match = _ID.fullmatch(text.strip(" \t"))
     name, title = (match["id"], match["title"]) if match else (f"s{number}", text)
-    title = _CLOSING_MARKS.sub("", title).strip(" \t")
+    title = without_closing_marks(title)
     if not match or len(name) > MAX_ID or not fields.CODE.fullmatch(name):
         report.error(
             "step-heading",

@@ -39,7 +39,7 @@ _PROSE = {"a", "blockquote", "br", "code", "em", "h4", "h5", "h6", "hr", "img", 
 _CLEANER = nh3.Cleaner(
     tags={"strong", "ul"} | _PROSE | _TABLE,
     clean_content_tags={"script", "style"},
-    attributes={"a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}},
+    attributes={"*": set(), "a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}},
     tag_attribute_values={"img": {"loading": {"lazy"}}},
     allowed_classes={
         "table": {"table", "table-sm"}, "img": {"img-fluid", "rounded"}, "th": set(_ALIGNED.values()),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from compagnon.i18n import N_
 from procedures.format import desktop, entries, front
-from procedures.format.blocks import Chunk, block, chunks
+from procedures.format.blocks import Chunk, block, chunks, without_closing_marks
 from procedures.format.model import (
     Block,
     Desktop,
@@ -53,7 +53,6 @@ _REFUSED = re.compile(
     "\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
 _BEYOND = re.compile(r"[\U0001fffe\U0001ffff\U000e0000-\U0010ffff]")
-_CLOSING_MARKS = re.compile(r"(?:(?:^|[ \t]+)#+)+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +135,7 @@ def _section(chunk: Chunk, report: Report) -> _Section:
 
 def heading_text(chunk: Chunk) -> str:
     """A heading's own words; trailing ``#`` are never part of them."""
-    return _CLOSING_MARKS.sub("", chunk.tokens[1].content).strip(" \t")
+    return without_closing_marks(chunk.tokens[1].content)
 
 
 def role_of(title: str) -> Role | None:

@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from compagnon.i18n import N_
 from procedures.format.model import Code, Risk, RunOn, Step
 from procedures.format.rules.case import Case, Findings, advise, bodies, codes, warn
+from procedures.format.rules.dangers import MAX_SCRIPT, danger
 
 SHELLS = ("sh", "powershell", "cmd")
 MAX_TIMEOUT = 3600
-MAX_SCRIPT = 16 * 1024
-
-_TREES = r"/(?:etc|usr|var|home|boot|root|srv|opt|lib|bin|sbin|mnt|media)/?\*?"
-_ROOT = rf"(?:/(?:\*|\.)?|~/?\*?|\$HOME/?\*?|{_TREES}|\*|\.\.?/?\*?)"
-_END = r"(?=[\s;&|)]|$)"
-_DANGERS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
-    for pattern in (
-        rf"\brm\s+(?:-[\w-]+\s+)*-(?:\w*r\w*|-recursive)(?:\s+-[\w-]+)*(?:\s+--)?(?:\s+[^\s;&|]+)*?\s+[\"']?{_ROOT}[\"']?{_END}",
-        r"\bmkfs(?:\.\w+)?\b|\bwipefs\b|\bblkdiscard\b|\bsgdisk\s.*(?:-Z|--zap)|\bmkswap\b",
-        r"\bdd\b[^\n;|]*\bof=/dev/(?!null\b)",
-        r">\s*/dev/(?:sd|hd|vd|nvme|mmcblk|mapper)",
-        r"\bshred\b[^\n;|]*/dev/",
-        r"\b(?:curl|wget|fetch)\b[^\n;]*\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:env\s+)?(?:/\S*/)?(?:ba|z|da|k|c)?sh\b",
-        r"\b(?:curl|wget)\b[^\n;]*\|\s*(?:sudo\s+)?(?:python3?|perl|ruby|node|php)\b",
-        r"\b(?:ba|z|da)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b",
-        r"\beval\s+[\"']?\$\(\s*(?:curl|wget)\b",
-        rf"\bch(?:mod|own|grp)\s+(?:-[\w-]+\s+)*-(?:\w*R\w*|-recursive)\s[^\n;|]*\s{_ROOT}{_END}",
-        rf"\bfind\s+{_ROOT}\s[^\n;|]*(?:-delete\b|-exec\s+rm\b)",
-        r":\(\)\s*\{\s*:\s*\|\s*:",
-        r"\b(?:iptables|ip6tables|nft)\s+(?:-F|--flush|flush\s+ruleset)",
-        r"\buserdel\b|\bpasswd\s+-d\b",
-        r"\b(?:iwr|irm|invoke-webrequest|invoke-restmethod|downloadstring)\b[^\n]*\|\s*(?:iex|invoke-expression)\b",
-        r"\b(?:iex|invoke-expression)\b[^\n]*\b(?:iwr|irm|invoke-webrequest|invoke-restmethod|downloadstring)\b",
-        r"\b(?:format-volume|clear-disk|remove-partition|initialize-disk)\b|\bdiskpart\b|\bcipher\s+/w|\bformat\s+[a-z]:",
-        r"\b(?:remove-item|ri|rm|del|erase|rmdir|rd)\b[^\n;|]*[\"'\s]"
-        r"[a-z]:\\?(?:windows|users|program files)?\\?\*?[\"']?(?=\s|$|;)",
-        r"\breg(?:\.exe)?\s+delete\s+\"?HK(?:LM|CU|CR|U|EY_\w+)\\?[\w ]*\"?\s",
-        r"\bvssadmin\s+delete\b|\bbcdedit\b",
-    )
-)
-_COMMENT = re.compile(r"^[ \t]*(?:#|REM\b|::).*$", re.MULTILINE | re.IGNORECASE)
 
 
 def fences(case: Case) -> Findings:
@@ -144,13 +111,3 @@ def _danger(case: Case, step: Step, code: Code, found: str) -> Findings:
         step=step.id,
         command=found,
     )
-
-
-def danger(script: str) -> str | None:
-    """The first dangerous command of a script, as written; None when none is recognised. A net, not a proof."""
-    bare = _COMMENT.sub("", script).replace("\\\n", " ")
-    for pattern in _DANGERS:
-        match = pattern.search(bare)
-        if match:
-            return " ".join(match[0].split())
-    return None

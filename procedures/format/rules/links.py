@@ -14,7 +14,7 @@ from procedures.format.model import Position
 from procedures.format.rules.case import Case, Findings, prose, warn
 
 _MARKDOWN = markdown.make()
-_LEFT_OVER = re.compile(r"!?\[[^\]]*\]\([^)]*\)|<(?:[a-z][a-z0-9+.-]*:)[^>\s]*>", re.IGNORECASE)
+_LEFT_OVER = re.compile(r"!?\[[^\[\]]{0,500}\]\([^)\n]{0,500}\)|<[a-z][a-z0-9+.-]{0,30}:[^<>\s]{0,500}>", re.IGNORECASE)
 
 
 def links(case: Case) -> Findings:

