@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
 from compagnon.errors import NotFound
+from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import page, redirect, toast
 from procedures.environments.service import Environments, environment
@@ -73,7 +74,7 @@ async def read_version(
     environments: Environments,
 ) -> Template:
     if not 1 <= number <= 2**31 - 1:
-        raise NotFound("There is no such procedure or version.")
+        raise NotFound(N_("There is no such procedure or version."))
     version = await library.version(code, language(request, member), number)
     return await _reading_page(request, version, member, library, environments)
 
@@ -128,7 +129,7 @@ async def withdraw(request: AnyRequest, code: FromPath[str], form: Form, member:
     reason = form.lines("reason", limit=2000)
     form.check()
     await library.withdraw(version_id, member, reason=reason)
-    toast(request, "The version was withdrawn.")
+    toast(request, N_("The version was withdrawn."))
     return redirect(f"/procedures/{code}")
 
 

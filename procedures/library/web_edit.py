@@ -37,7 +37,7 @@ async def create(request: AnyRequest, form: Form, member: Member, library: Libra
         version = await library.create(text, member, reason=reason)
     except (Invalid, NotReady) as error:
         return _editor(request, text, action="/procedures/new", key="new", refusal=error)
-    toast(request, "The draft is kept.")
+    toast(request, N_("The draft is kept."))
     return redirect(f"/reviews/{version.id}/edit")
 
 
@@ -78,7 +78,7 @@ async def save(
     except (Invalid, NotReady) as error:
         draft = await library.get(version_id)
         return _editor(request, text, action=_action(draft), key=f"draft-{version_id}", draft=draft, refusal=error)
-    toast(request, "It is in review now." if submit else "The draft is kept.")
+    toast(request, N_("It is in review now.") if submit else N_("The draft is kept."))
     return redirect(f"/reviews/{version_id}" if submit else f"/reviews/{version_id}/edit")
 
 

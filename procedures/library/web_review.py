@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member, Role
 from compagnon.errors import AppError, Conflict, Forbidden, Invalid
+from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import page, redirect, toast
 from procedures.format.diff import ProcedureDiff, diff
@@ -89,7 +90,7 @@ async def submit(
         await library.submit(version_id, member, seen=form.value("seen"))
     except (NotReady, Conflict) as error:
         return await _show(request, version_id, member, library, error)
-    toast(request, "It is in review now.")
+    toast(request, N_("It is in review now."))
     return redirect(f"/reviews/{version_id}")
 
 
@@ -107,7 +108,7 @@ async def approve(
         )
     except (Invalid, Conflict, Forbidden) as error:
         return await _show(request, version_id, member, library, error)
-    toast(request, "Your approval is kept.")
+    toast(request, N_("Your approval is kept."))
     return redirect(f"/reviews/{version_id}")
 
 
@@ -121,7 +122,7 @@ async def request_changes(
         await library.request_changes(version_id, member, seen=form.value("seen"), comment=comment)
     except (Invalid, Conflict, Forbidden) as error:
         return await _show(request, version_id, member, library, error)
-    toast(request, "It went back to its author with what has to change.")
+    toast(request, N_("It went back to its author with what has to change."))
     return redirect(f"/reviews/{version_id}")
 
 
@@ -133,7 +134,7 @@ async def publish(
         version = await library.publish(version_id, member, seen=form.value("seen"))
     except (NotReady, Conflict) as error:
         return await _show(request, version_id, member, library, error)
-    toast(request, "Version {number} is in force.", number=version.number)
+    toast(request, N_("Version {number} is in force."), number=version.number)
     return redirect(f"/procedures/{version.code}?lang={version.locale}")
 
 
@@ -157,7 +158,7 @@ async def resolve(version_id: FromPath[int], comment_id: FromPath[int], member: 
 @post("/reviews/{version_id:int}/rebase")
 async def rebase(request: AnyRequest, version_id: FromPath[int], member: Member, library: Library) -> Redirect:
     await library.rebase(version_id, member)
-    toast(request, "The draft now builds on the version in force.")
+    toast(request, N_("The draft now builds on the version in force."))
     return redirect(f"/reviews/{version_id}")
 
 
@@ -166,7 +167,7 @@ async def discard(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Redirect:
     await library.discard(version_id, member, reason=form.lines("reason", limit=2000, required=False))
-    toast(request, "The draft was discarded.")
+    toast(request, N_("The draft was discarded."))
     return redirect("/reviews")
 
 

@@ -317,7 +317,7 @@ async def hand_over(request: AnyRequest, run_id: FromPath[int], form: Form, memb
         run = await runs.hand_over(run_id, member, revision=revision, to_id=to_id)
     except (Invalid, Conflict, Forbidden) as error:
         return _back(request, run_id, error)
-    toast(request, "{name} holds this run now.", name=run.member_name)
+    toast(request, N_("{name} holds this run now."), name=run.member_name)
     return redirect(f"/runs/{run_id}")
 
 
