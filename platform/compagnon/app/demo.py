@@ -233,6 +233,22 @@ async def _move(services: Services, ticket_id: int, entry: Mapping[str, Any], me
         await desk.move(ticket_id, actor, to=state, revision=ticket.revision, reason=entry.get("reason", ""))
 
 
+async def name_machine(services: Services, client_id: int, member: Member, machine_id: int) -> None:
+    """Say in the client's open tickets that name no machine yet that it is this one, as its member would."""
+    for ticket in await services.tickets.desk.of_client(client_id, only_open=True):
+        if ticket.machine_id is None:
+            await services.tickets.desk.edit(
+                ticket.id,
+                member,
+                revision=ticket.revision,
+                title=ticket.title,
+                impact=ticket.impact,
+                urgency=ticket.urgency,
+                skill=ticket.skill,
+                machine_id=machine_id,
+            )
+
+
 def _way(ticket: Ticket, end: State) -> list[State]:
     if ticket.state is end:
         return []

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from compagnon.app.demo import name_machine
 from compagnon.app.demo_machine import DemoRoot, prepare
 from compagnon.app.server import Server
 from compagnon.app.wiring import Services
@@ -82,10 +83,13 @@ def _prepare(services: Services) -> DemoAgent:
     settings = services.kernel.settings
     base = settings.data_dir / "demo"
     folder = base / "agent"
-    root = prepare(base / "root", share=[folder])
+    root = prepare(base / "root", share=[folder], hide=[settings.data_dir])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if root.kind != "none":  # on the real machine the agent asks before every change
-        (folder / "policy.toml").write_text(POLICY)
+    policy = folder / "policy.toml"
+    if root.kind == "none":  # on the real machine the agent asks before every change, whatever an earlier start wrote
+        policy.unlink(missing_ok=True)
+    else:
+        policy.write_text(POLICY)
     return DemoAgent(folder=folder, root=root, public_url=settings.public_url)
 
 
@@ -102,6 +106,7 @@ async def _enrolled(services: Services, agent: DemoAgent, owner: Member, client_
     if machine_id is None:
         raise RuntimeError("the agent did not keep its identity")
     await machines.approve(owner, machine_id, name=NAME, site_id=None, environment=ENVIRONMENT)
+    await name_machine(services, client_id, owner, machine_id)
     return machine_id
 
 
