@@ -1,0 +1,317 @@
+"""Asking at the machine itself: in a terminal, in a window, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from compagnon_agent import consent
+from compagnon_agent.consent import Reply
+from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, RunOn, Shell
+from compagnon_agent.protocol.messages import (
+    Cancel,
+    ConsentAnswer,
+    ConsentSource,
+    EndReason,
+    OpenSession,
+    SessionEnded,
+    StepState,
+)
+from compagnon_agent.protocol.parameters import Parameter, ParameterType
+from compagnon_agent.protocol.wire import dumps, write_record
+from compagnon_agent.question import question
+
+
+def asked(make, **fields):
+    return question(make.consent(make.manifest("lpstat -r"), **fields), 1800)
+
+
+def test_it_says_who_what_why_and_how_long(make):
+    text = asked(make)
+    assert text.heading == "Alice (Coop) demande votre accord"
+    assert "Ticket 7 : Rien ne s'imprime" in text.lines
+    assert "Motif : Réparer l'imprimante" in text.lines
+    assert "Quoi : suivre la procédure tst-001, version 1" in text.lines
+    assert "« Essai » (1 étapes, risque : moyen)" in text.lines
+    assert "Durée : 30 minutes au plus" in text.lines
+    assert text.code == "Comparez ce code de vive voix : 4821"
+    assert any("$ lpstat -r" in line for line in text.details)
+    english = asked(make, locale="en", cooperative="")
+    assert english.heading == "Alice asks for your agreement"
+    session = question(make.consent(session_id="ab" * 16), 60)
+    assert "Quoi : travailler dans un terminal sur cet ordinateur" in session.lines
+    assert any("enregistré" in note for note in session.notes)
+
+
+def test_details_show_what_would_really_run(make):
+    steps = (
+        ManifestStep(
+            id="s1",
+            title="Ping",
+            commands=(
+                Command(shell=Shell.SH, script="ping {{ip}}\necho fin"),
+                Command(shell=Shell.SH, script="regarder", run_on=RunOn.TECHNICIAN),
+            ),
+            rollback=(Command(shell=Shell.SH, script="annuler"),),
+        ),
+    )
+    ip = Parameter(name="ip", type=ParameterType.IPV4)
+    manifest = Manifest(procedure="r", version=1, title="R", parameters=(ip,), steps=steps)
+    known = question(make.consent(manifest, parameters={"ip": "1.2.3.4"}), 60).details
+    assert known == (
+        "Étape s1 : Ping",
+        "    $ ping '1.2.3.4'",
+        "      echo fin",
+        "    $ regarder   (à la main, par le technicien)",
+        "    (pour revenir en arrière)",
+        "    $ annuler",
+    )
+    unknown = question(make.consent(manifest), 60).details
+    assert "    $ ping {{ip}}" in unknown
+
+
+def test_hostile_text_cannot_draw_on_the_screen(make):
+    text = asked(
+        make, member_name="\x1b[2JEve\u202e\r\n", ticket_title="a\nb\x07", reason="x" * 500, short_code="1\x1b2"
+    )
+    everything = "".join((text.heading, *text.lines, text.code))
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", everything)
+    assert max(map(len, text.lines)) < 400
+
+
+async def test_without_screen_or_terminal_the_answer_is_no(make, monkeypatch):
+    monkeypatch.setattr(consent, "has_display", lambda: False)
+    monkeypatch.setattr(consent, "has_terminal", lambda: False)
+    assert await consent.ask(asked(make)) == Reply(granted=False, reason="nobody can be asked here")
+
+
+async def test_a_display_that_does_not_work_is_no_yes(make, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4711")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(consent, "has_terminal", lambda: False)
+    reply = await consent.ask(asked(make))
+    assert (reply.granted, reply.reason) == (False, "nobody can be asked here")
+
+
+# -- the agent's own terminal -----------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A real pseudo-terminal that an agent process runs on."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.text = ""
+        os.set_blocking(self.master, False)
+
+    async def shows(self, wanted: str, timeout: float = 15) -> None:
+        async with asyncio.timeout(timeout):
+            while wanted not in self.text:
+                with contextlib.suppress(BlockingIOError):
+                    self.text += os.read(self.master, 65536).decode("utf-8", "replace")
+                await asyncio.sleep(0.02)
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+
+@pytest.fixture
+async def terminal(runner, speaking_server):
+    runner.policy('mode = "attended"\n')
+    screen = Terminal()
+    runner.process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "compagnon_agent.cli",
+        "run",
+        env=runner.environment,
+        stdin=screen.slave,
+        stdout=screen.slave,
+        stderr=screen.slave,
+    )
+    os.close(screen.slave)
+    await speaking_server.connected()
+    yield screen
+    await runner.stop()
+    os.close(screen.master)
+
+
+async def test_a_yes_in_the_terminal(speaking_server, terminal, make, tmp_path):
+    marker = tmp_path / "ran"
+    manifest = make.manifest(f"touch {marker}")
+    await speaking_server.send(make.consent(manifest))
+    await terminal.shows("Comparez ce code de vive voix : 4821")
+    await terminal.shows("[o] je donne mon accord")
+    terminal.type("peut-être\n")
+    terminal.type("d\n")
+    await terminal.shows(f"$ touch {marker}")
+    assert not [item for item in speaking_server.inbox if isinstance(item, ConsentAnswer)]
+    terminal.type("o\n")
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, answer.source) == (True, ConsentSource.TERMINAL)
+    assert answer.until is not None
+    await speaking_server.send(make.execute(manifest))
+    result = await speaking_server.until(
+        lambda: next((item for item in speaking_server.inbox if item.TYPE == "step_result"), None)
+    )
+    assert result.state is StepState.DONE
+    assert marker.exists()
+
+
+async def test_a_no_in_the_terminal(speaking_server, terminal, make):
+    await speaking_server.send(make.consent(make.manifest("true")))
+    await terminal.shows("je refuse")
+    terminal.type("n\n")
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, answer.source) == (False, ConsentSource.TERMINAL)
+    assert "refused" in answer.reason
+
+
+async def test_no_answer_is_no(speaking_server, terminal, make):
+    await speaking_server.send(make.consent(make.manifest("true"), wait=5))
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, answer.reason) == (False, "nobody answered in time")
+
+
+async def test_a_withdrawn_question_is_answered_no_and_the_next_one_is_asked(speaking_server, terminal, make):
+    first, second = make.consent(make.manifest("true")), make.consent(session_id="cd" * 16)
+    await speaking_server.send(first)
+    await speaking_server.send(second)
+    await terminal.shows("suivre la procédure")
+    assert "travailler dans un terminal" not in terminal.text
+    await speaking_server.send(Cancel(id=first.request_id))
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.request_id, answer.granted) == (first.request_id, False)
+    await terminal.shows("travailler dans un terminal")
+    terminal.type("o\n")
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.request_id, answer.granted) == (second.request_id, True)
+
+
+# -- a desktop --------------------------------------------------------------------------------------------------------
+
+needs_desktop = pytest.mark.skipif(
+    shutil.which("Xvfb") is None or shutil.which("xdotool") is None,
+    reason="Debian's xvfb and xdotool are not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
+        os.close(write)
+        with os.fdopen(read) as file:
+            number = file.readline().strip()
+        yield f":{number}"
+        server.terminate()
+
+
+async def x(display: str, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        "xdotool", *arguments, env={**os.environ, "DISPLAY": display}, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    return output.decode().strip()
+
+
+async def click(display: str, title: str, from_right: int, from_bottom: int) -> None:
+    """A real click of the pointer in the window, measured from its lower right corner."""
+    window = (await x(display, "search", "--sync", "--onlyvisible", "--name", title)).split()[0]
+    await asyncio.sleep(0.4)
+    shape = dict(re.findall(r"(WIDTH|HEIGHT)=(\d+)", await x(display, "getwindowgeometry", "--shell", window)))
+    across, down = int(shape["WIDTH"]) - from_right, int(shape["HEIGHT"]) - from_bottom
+    await x(display, "mousemove", "--window", window, str(across), str(down), "click", "1")
+
+
+@needs_desktop
+@pytest.mark.parametrize(("from_right", "granted"), [(190, True), (60, False)])
+async def test_the_dialogs_buttons(display, make, monkeypatch, from_right, granted):
+    monkeypatch.setenv("DISPLAY", display)
+    asking = asyncio.create_task(consent.ask(asked(make)))
+    await click(display, "votre accord est", from_right, 34)
+    reply = await asyncio.wait_for(asking, 20)
+    assert (reply.granted, reply.source) == (granted, ConsentSource.DIALOG)
+
+
+@needs_desktop
+async def test_the_dialogs_details(display, make, tmp_path):
+    """The real window, its real buttons, pressed from inside."""
+    script = tmp_path / "press.py"
+    script.write_text(
+        "import sys\n"
+        "from tkinter import ttk, scrolledtext\n"
+        "from compagnon_agent.dialog import Dialog\n"
+        "from compagnon_agent.protocol.wire import loads, record\n"
+        "from compagnon_agent.question import Question\n"
+        "dialog = Dialog(record(Question).read(loads(sys.stdin.read(), limit=10**6), ''))\n"
+        "def walk(widget):\n"
+        "    yield widget\n"
+        "    for child in widget.winfo_children():\n"
+        "        yield from walk(child)\n"
+        "def press():\n"
+        "    buttons = {str(w.cget('text')): w for w in walk(dialog.root) if isinstance(w, ttk.Button)}\n"
+        "    buttons['Montrer les détails'].invoke()\n"
+        "    dialog.root.update()\n"
+        "    boxes = [w for w in walk(dialog.root) if isinstance(w, scrolledtext.ScrolledText)]\n"
+        "    print(boxes[0].get('1.0', 'end'))\n"
+        "    dialog.root.event_generate('<Escape>')\n"
+        "dialog.root.after(300, press)\n"
+        "dialog.root.mainloop()\n"
+        "print(dialog.answer)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        env={**os.environ, "DISPLAY": display},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    source = dumps(write_record(asked(make))).encode()
+    output, _ = await asyncio.wait_for(process.communicate(source), 20)
+    assert "$ lpstat -r" in output.decode()
+    assert output.decode().split()[-1] == "no"
+
+
+@needs_desktop
+async def test_an_agent_on_a_desktop_asks_there_and_shows_its_banner(display, speaking_server, runner, make):
+    runner.policy('mode = "attended"\n')
+    runner.extra["DISPLAY"] = display
+    await runner.start()
+    await speaking_server.connected()
+    session_id = secrets.token_hex(16)
+    await speaking_server.send(make.consent(session_id=session_id, request_id=str(uuid.uuid4())))
+    await click(display, "votre accord est", 190, 34)
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, answer.source) == (True, ConsentSource.DIALOG)
+    who = {"ticket_id": 7, "member_id": 1, "member_name": "Alice", "reason": "Voir"}
+    await speaking_server.send(OpenSession(session_id=session_id, **who))
+    await speaking_server.until(lambda: speaking_server.terminals.get(session_id))
+    await click(display, "^Compagnon$", 45, 25)
+    ended = await speaking_server.expect(SessionEnded)
+    assert ended.reason is EndReason.CLIENT
+
+
+@needs_desktop
+async def test_a_withdrawn_question_closes_its_window(display, make, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    asking = asyncio.create_task(consent.ask(asked(make)))
+    await x(display, "search", "--sync", "--onlyvisible", "--name", "votre accord est")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    async with asyncio.timeout(5):
+        while await x(display, "search", "--onlyvisible", "--name", "votre accord est"):
+            await asyncio.sleep(0.05)
