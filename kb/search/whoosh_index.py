@@ -114,7 +114,8 @@ class LibraryIndex:
             manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise IndexBroken(f"the index has no readable manifest ({type(error).__name__})") from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):  # JSON, but not ours
+        files = manifest.get("files") if isinstance(manifest, dict) else None
+        if not isinstance(files, dict) or not all(isinstance(each, list) and len(each) == 2 for each in files.values()):
             raise IndexBroken("the index has no readable manifest")
         return manifest
 
