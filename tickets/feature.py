@@ -26,7 +26,7 @@ from tickets.desk.service import Desk
 from tickets.desk.story import Stories
 from tickets.desk.web import TicketPages
 from tickets.escalation.service import Escalations
-from tickets.escalation.web import EscalationPages
+from tickets.escalation.web import EscalationPages, asked
 from tickets.gate import Gate
 from tickets.listing.service import TicketList
 from tickets.listing.web import TicketListPages
@@ -68,7 +68,7 @@ def build(
     search.record_source(TicketRecords(kernel.db))
     feature = Feature(
         package="tickets",
-        handlers=[DashboardPages, CapturePages, TicketListPages, TicketPages, EscalationPages, ClosingPages],
+        handlers=[DashboardPages, CapturePages, TicketListPages, TicketPages, asked, EscalationPages, ClosingPages],
         dependencies={
             "ticket_desk": desk,
             "ticket_list": ticket_list,
@@ -89,6 +89,7 @@ def build(
         ],
         topics={"ticket": _every_member, "tickets": _every_member, "viewing": _every_member},
         client_panels=[_client_panel(desk)],
+        everywhere=["tickets/everywhere.html"],
         tasks=_tasks(escalations, closer),
     )
     return Tickets(

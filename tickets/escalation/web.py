@@ -20,6 +20,12 @@ from tickets.escalation.service import GONE, Escalations
 from tickets.web import AnyRequest, query_form, words
 
 
+@get("/tickets/asked")
+async def asked(request: AnyRequest, member: Member, escalations: Escalations) -> Template:
+    """The calls that wait for this member, shown in a corner of every page."""
+    return fragment(request, "tickets/_asked.html", asked=await escalations.asked_of(member.id))
+
+
 class EscalationPages(Controller):
     path = "/tickets/{ticket_id:int}"
 

@@ -101,6 +101,7 @@ def templates_of(
             "nav_items": navigation.items,
             "nav_actions": navigation.actions,
             "nav_current": navigation.current,
+            "everywhere": lambda: [template for feature in features for template in feature.everywhere],
             "shell_entries": entries,
             "cooperative": lambda: settings.cooperative,
         },

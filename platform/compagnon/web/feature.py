@@ -66,5 +66,6 @@ class Feature:
     topics: Mapping[str, TopicGuard] = field(default_factory=dict)  # topic prefix → who may listen
     client_panels: Sequence[ClientPanel] = ()
     dashboard_panels: Sequence[DashboardPanel] = ()
+    everywhere: Sequence[str] = ()  # templates at the end of every page of a signed-in member
     lifespan: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()  # started and stopped with the server
     tasks: Callable[[Jobs], None] | None = None  # registers background jobs
