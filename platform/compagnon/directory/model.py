@@ -59,7 +59,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phone:
-    """``number`` as it is said, ``digits`` as it is compared; of a contact, or of the client when ``contact_id`` is None."""
+    """``number`` as said, ``digits`` as compared; of a contact, or of the client when ``contact_id`` is None."""
 
     id: int
     client_id: int
@@ -205,12 +205,24 @@ def terms(fragment: str) -> tuple[str, ...]:
     """What a search looks for: a phone's digits, or up to five words (addresses of mail stay whole).
 
     Every term must occur somewhere in the client's search text; each is lower-cased and unaccented by the database.
+    Groups of digits side by side are one number; single letters (d', l') count only when nothing else was typed.
     """
     text = fragment.replace("\x00", "")[:FRAGMENT_LIMIT].strip()
     if re.fullmatch(r"[+0-9().\-/\s]+", text):
         digits = digits_of(text)
         return (digits,) if digits else ()
     found: list[str] = []
+    for word in _words(text):
+        if found and word.isdecimal() and found[-1].isdecimal():
+            found[-1] += word
+        else:
+            found.append(word)
+    return tuple([word for word in found if len(word) > 1] or found)[:TERMS_LIMIT]
+
+
+def _words(text: str) -> list[str]:
+    found: list[str] = []
     for word in text.split():
-        found.extend([word] if "@" in word else re.findall(r"[^\W_]+", word))
-    return tuple(found[:TERMS_LIMIT])
+        parts = re.findall(r"[^\W_]+", word)
+        found.extend([word] if "@" in word and parts else parts)
+    return found

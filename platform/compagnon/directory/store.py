@@ -12,8 +12,8 @@ from compagnon.directory.model import TERMS_LIMIT, Client, ClientHit, Contact, M
 
 T = TypeVar("T")
 CLIENT: LiteralString = "id, kind, name, notes, active, created_at"
-GET = f"SELECT {CLIENT} FROM clients WHERE id = %(id)s"
-SEVERAL = f"SELECT {CLIENT} FROM clients WHERE id = ANY(%(ids)s)"
+GET = f"SELECT {CLIENT} FROM clients WHERE id = %(id)s"  # noqa: S608 - constants
+SEVERAL = f"SELECT {CLIENT} FROM clients WHERE id = ANY(%(ids)s)"  # noqa: S608 - constants
 INSERT = "INSERT INTO clients (kind, name, notes) VALUES (%(kind)s, %(name)s, %(notes)s) RETURNING id"
 UPDATE = """
 UPDATE clients SET kind = %(kind)s, name = %(name)s, notes = %(notes)s, updated_at = now() WHERE id = %(id)s
@@ -65,17 +65,18 @@ LEFT JOIN LATERAL (SELECT name FROM contacts WHERE client_id = c.id
     ORDER BY position(directory_fold(%(first)s) IN directory_fold(name)) > 0 DESC, id LIMIT 1) t ON true
 ORDER BY c.rank, c.name, c.id
 """
+# Terms of one or two characters are looked for at the beginning of words only: the trigram index finds those too.
 # A name that begins with the first word, then a word that begins with it, then the rest.
 RANK: LiteralString = """
 CASE WHEN search LIKE ' ' || lower(unaccent(%(t0)s)) || '%%' THEN 0
      WHEN search LIKE '%% ' || lower(unaccent(%(t0)s)) || '%%' THEN 1 ELSE 2 END
 """
 TERM: Sequence[LiteralString] = (
-    "search LIKE '%%' || lower(unaccent(%(t0)s)) || '%%'",
-    " AND search LIKE '%%' || lower(unaccent(%(t1)s)) || '%%'",
-    " AND search LIKE '%%' || lower(unaccent(%(t2)s)) || '%%'",
-    " AND search LIKE '%%' || lower(unaccent(%(t3)s)) || '%%'",
-    " AND search LIKE '%%' || lower(unaccent(%(t4)s)) || '%%'",
+    "search LIKE %(p0)s || lower(unaccent(%(t0)s)) || '%%'",
+    " AND search LIKE %(p1)s || lower(unaccent(%(t1)s)) || '%%'",
+    " AND search LIKE %(p2)s || lower(unaccent(%(t2)s)) || '%%'",
+    " AND search LIKE %(p3)s || lower(unaccent(%(t3)s)) || '%%'",
+    " AND search LIKE %(p4)s || lower(unaccent(%(t4)s)) || '%%'",
 )
 IN_DEPARTEMENT: LiteralString = """
 AND (%(departement)s::text IS NULL OR EXISTS (
@@ -83,18 +84,25 @@ AND (%(departement)s::text IS NULL OR EXISTS (
 """
 
 
-def _search(count: int) -> LiteralString:
-    where: LiteralString = "".join(TERM[:count]) if count else "true"
-    rank: LiteralString = RANK if count else "0"
-    return f"""
+# Ranking tens of thousands would take longer than anyone waits, and nobody reads them: the first 5,000 are ranked.
+EVERYONE: LiteralString = f"""
 WITH best AS MATERIALIZED (
-    SELECT id, kind, name, {rank} AS rank FROM clients
-    WHERE active AND {where} {IN_DEPARTEMENT}
-    ORDER BY rank, name, id LIMIT %(limit)s OFFSET %(offset)s)
-{HIT}"""
+    SELECT id, kind, name, 0 AS rank FROM clients WHERE active {IN_DEPARTEMENT}
+    ORDER BY name, id LIMIT %(limit)s OFFSET %(offset)s)
+{HIT}"""  # noqa: S608 - constants
 
 
-SEARCH: Sequence[LiteralString] = tuple(_search(count) for count in range(TERMS_LIMIT + 1))
+def _search(count: int) -> LiteralString:
+    where: LiteralString = "".join(TERM[:count])
+    return f"""
+WITH found AS MATERIALIZED (
+    SELECT id, kind, name, search FROM clients WHERE active AND {where} {IN_DEPARTEMENT} LIMIT 5000),
+best AS MATERIALIZED (
+    SELECT id, kind, name, {RANK} AS rank FROM found ORDER BY rank, name, id LIMIT %(limit)s OFFSET %(offset)s)
+{HIT}"""  # noqa: S608 - constants
+
+
+SEARCH: Sequence[LiteralString] = (EVERYONE, *(_search(count) for count in range(1, TERMS_LIMIT + 1)))
 
 
 async def get(conn: Connection, client_id: int) -> Client | None:
@@ -110,6 +118,7 @@ async def search(
     conn: Connection, terms: Sequence[str], *, departement: str | None, limit: int, offset: int
 ) -> list[ClientHit]:
     values: dict[str, Any] = {f"t{index}": _literal(term) for index, term in enumerate(terms)}
+    values |= {f"p{index}": "% " if len(term) < 3 else "%" for index, term in enumerate(terms)}
     values |= {"first": terms[0] if terms else "", "departement": departement, "limit": limit, "offset": offset}
     return await _all(conn, ClientHit, SEARCH[len(terms)], values)
 

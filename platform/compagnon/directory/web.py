@@ -156,7 +156,7 @@ class ClientPages(Controller):
             request, client_id, directory, directory.add_contact(client_id, contact, actor=Actor.member(member.id))
         )
 
-    @post("/{client_id:int}/{what:str}/{item_id:int}/remove")
+    @post("/{client_id:int}/remove/{what:str}/{item_id:int}")
     async def remove_part(
         self,
         request: AnyRequest,
