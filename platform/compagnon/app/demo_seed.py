@@ -83,6 +83,7 @@ def _old_account(home: Path, uid: int) -> None:
 def _services(root: Path) -> None:
     """Enabled the SysV way, which the `service` check reads where there is no systemd."""
     for name in SERVICES:
+        (root / "etc/init.d" / name).chmod(0o755)  # an installed package may have lost it
         for level in "2345":
             link = root / f"etc/rc{level}.d/S01{name}"
             link.parent.mkdir(exist_ok=True)
