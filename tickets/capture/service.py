@@ -99,7 +99,9 @@ class Capture:
         )
         return made.id
 
-    async def suggest(self, symptom: str, *, machine_id: int | None, client_id: int | None, locale: str) -> Suggestions:
+    async def suggest(
+        self, symptom: str, *, machine_id: int | None, client_id: int | None, locale: str, limit: int = PROCEDURES
+    ) -> Suggestions:
         """Likely procedures by the words *and* by what fails on the machine, and open tickets that look the same."""
         text = " ".join(symptom.replace("\x00", "").split())[-SYMPTOM_LIMIT:]
         machine = await self._machine(machine_id)
@@ -108,7 +110,7 @@ class Capture:
             return Suggestions()
         environment = machine.environment if machine else None
         procedures = await self._search.suggest(
-            text, environment=environment, locale=locale, boosts=boosts, limit=PROCEDURES
+            text, environment=environment, locale=locale, boosts=boosts, limit=limit
         )
         return Suggestions(procedures=procedures, tickets=await self._similar(text, client_id))
 

@@ -64,6 +64,7 @@ class TicketPages(Controller):
             machine_id=ticket.machine_id,
             client_id=ticket.client_id,
             locale=member.locale,
+            limit=3,
         )
         return fragment(request, "tickets/_procedures.html", hits=found.procedures, ticket=ticket)
 
