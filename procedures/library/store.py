@@ -183,7 +183,7 @@ WITH shown AS (
 """
 LIST = f"""
 {CHOSEN} SELECT {COLUMNS}, chosen.languages {TABLES} JOIN chosen ON chosen.id = v.id
-ORDER BY array_position(%(codes)s::text[], d.code), lower(v.title), v.id LIMIT %(limit)s OFFSET %(offset)s
+ORDER BY array_position(%(codes)s::text[], d.code), unaccent(lower(v.title)), v.id LIMIT %(limit)s OFFSET %(offset)s
 """
 FACET_COUNTS = """
 SELECT 'total' AS facet, '' AS value, count(*) AS count FROM chosen
