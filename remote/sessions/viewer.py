@@ -93,7 +93,7 @@ class Viewer:
                 await self.wire.close(TRY_AGAIN, "too slow")
             while (frame := self._next(room)) is not None:
                 await self.wire.send(frame.encode())
-            if self.finished:
+            if self.finished and not self._notes:
                 await self.wire.close(NORMAL, "ended")
                 return
 

@@ -54,7 +54,7 @@ async function connect() {
   if (over || socket) return;
   let answer;
   try {
-    const headers = { "X-CSRF-Token": page.csrf };
+    const headers = { "x-csrftoken": page.csrf };
     const response = await fetch(`/sessions/${page.id}/ticket`, { method: "POST", headers });
     if (response.status === 403 || response.status === 404) { say(texts.left, "bad"); return; }
     if (!response.ok) throw new Error(String(response.status));
@@ -229,7 +229,7 @@ function offer(note) {
 }
 
 function handOver(to) {
-  const headers = { "X-CSRF-Token": page.csrf, "Content-Type": "application/x-www-form-urlencoded" };
+  const headers = { "x-csrftoken": page.csrf, "Content-Type": "application/x-www-form-urlencoded" };
   fetch(`/sessions/${page.id}/hand-over`, { method: "POST", headers, body: new URLSearchParams({ to }), redirect: "manual" });
 }
 
