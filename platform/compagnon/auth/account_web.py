@@ -96,7 +96,7 @@ class AccountPages(Controller):
 
 
 def moment_of(choice: str, now: datetime) -> datetime | None:
-    """The end that a choice of the availability menu means, in the co-operative's time zone; None: until said otherwise."""
+    """When a choice of the availability menu ends, in the co-operative's time zone; None: when said otherwise."""
     local = now.astimezone(ZONE)
     if choice.endswith("h"):
         return now + timedelta(hours=int(choice[:-1]))

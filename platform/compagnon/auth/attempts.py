@@ -1,6 +1,6 @@
 """How often someone may try a password: limits by account, by address and by both, kept in the database.
 
-An attempt is counted before the password is looked at and forgotten when it was right, so parallel tries are counted too.
+An attempt is counted before the password is looked at and forgotten when it was right: parallel tries count too.
 Only keyed hashes are kept. The answer is the same for accounts that do not exist (ASVS 5.0 §6.3.1, §6.3.8).
 """
 

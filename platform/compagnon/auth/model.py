@@ -42,7 +42,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of the co-operative. ``available`` is what holds now; after ``available_until`` it turns over by itself."""
+    """A member of the co-operative. ``available`` holds now; at ``available_until`` it turns over by itself."""
 
     id: int
     email: str

@@ -236,7 +236,7 @@ class Members:
     async def confirm_password(self, member: Member, password: str, *, address: str = "") -> None:
         """Ask again who is there, before an approval or another grave act.
 
-        Raises Invalid(field="password") when the password does not fit, TooMany after five wrong ones in a quarter of an hour.
+        Raises Invalid(field="password") when the password does not fit, TooMany after five wrong ones in 15 minutes.
         """
         attempt = await self.attempts.begin(member.email, address)
         async with self._db.connection() as conn:

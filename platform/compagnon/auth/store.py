@@ -17,9 +17,9 @@ m.id, m.email, m.name, m.role, m.locale, m.theme, m.departements, m.active, m.ph
 (CASE WHEN m.available_until <= now() THEN NOT m.available_said ELSE m.available_said END) AND m.active AS available,
 CASE WHEN m.available_until > now() THEN m.available_until END AS available_until
 """
-GET = f"SELECT {COLUMNS} FROM members m WHERE m.id = %(id)s"
-BY_EMAIL = f"SELECT {COLUMNS} FROM members m WHERE m.email = %(email)s"
-SEVERAL = f"SELECT {COLUMNS} FROM members m WHERE m.id = ANY(%(ids)s)"
+GET = f"SELECT {COLUMNS} FROM members m WHERE m.id = %(id)s"  # noqa: S608 - constants
+BY_EMAIL = f"SELECT {COLUMNS} FROM members m WHERE m.email = %(email)s"  # noqa: S608 - constants
+SEVERAL = f"SELECT {COLUMNS} FROM members m WHERE m.id = ANY(%(ids)s)"  # noqa: S608 - constants
 LIST = f"""
 SELECT {COLUMNS} FROM members m
 WHERE (%(inactive)s OR m.active)
@@ -30,12 +30,12 @@ WHERE (%(inactive)s OR m.active)
        OR m.email LIKE '%%' || lower(%(fragment)s) || '%%')
 ORDER BY m.active DESC, available DESC, unaccent(lower(m.name)), m.id
 LIMIT %(limit)s
-"""
+"""  # noqa: S608 - constants
 BY_SKILL = f"""
 SELECT {COLUMNS}, s.level FROM member_skills s JOIN members m ON m.id = s.member_id
 WHERE s.skill = %(skill)s AND s.level >= %(level)s AND m.active
 ORDER BY s.level DESC, available DESC, unaccent(lower(m.name)), m.id
-"""
+"""  # noqa: S608 - constants
 SKILLS_OF = """
 SELECT s.skill AS name, s.level, CASE %(locale)s WHEN 'fr' THEN n.label_fr ELSE n.label_en END AS label, s.member_id
 FROM member_skills s JOIN skills n ON n.name = s.skill
@@ -65,7 +65,7 @@ UPDATE members SET available_said = %(available)s, available_until = %(until)s, 
 PASSWORD_HASH = "SELECT password_hash FROM members WHERE id = %(id)s"  # noqa: S105 - a query
 CHANGE_PASSWORD = """
 UPDATE members SET password_hash = %(new)s, updated_at = now() WHERE id = %(id)s AND password_hash = %(old)s
-"""
+"""  # noqa: S105 - a query
 OTHER_ADMINISTRATORS = """
 SELECT count(*) FROM (
     SELECT FROM members WHERE role = 'administrator' AND active AND id <> %(id)s FOR SHARE) AS others

@@ -44,7 +44,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 def build(kernel: Kernel, features: Sequence[Feature], *, lifespan: Lifespan | None = None) -> Litestar:
     """The application over these features, to which the kernel's own (members, clients) are added.
 
-    Everything the shell needs is checked here: two routes for one address, an unknown package, a missing template folder
+    Everything the shell needs is checked here: two routes for one address, an unknown package or a missing file
     end the start with their name.
     """
     sign_ins = SignIns(kernel.db, kernel.settings, kernel.members)

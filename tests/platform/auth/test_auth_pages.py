@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 
@@ -130,7 +131,7 @@ async def test_one_closes_only_ones_own_devices(client_of, people, bare: Kernel)
 
 
 class TestAdministration:
-    NEW = {"email": "eva@example.org", "name": "Éva", "role": "member", "locale": "fr", "password": PASSWORD}
+    NEW: ClassVar = {"email": "eva@example.org", "name": "Éva", "role": "member", "locale": "fr", "password": PASSWORD}
 
     async def test_an_administrator_adds_a_member(self, client_of, people) -> None:
         client = await client_of(people.ada)

@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from compagnon.i18n import gettext, negotiate, ngettext, use_locale
-from compagnon.i18n import formats
+from compagnon.i18n import formats, gettext, negotiate, ngettext, use_locale
 from compagnon.web.environment import browser_name, json_data, translate, translate_plural
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from litestar.exceptions import WebSocketDisconnect
-from litestar.testing import TestClient
 
 from compagnon.db import Database
 from compagnon.errors import Forbidden
