@@ -20,7 +20,7 @@ from kb.search.question import Pair, Phrase, Question, Term, Word
 from kb.search.snapshot import Mask, Part, Snapshot
 from kb.search.whoosh_format import FIELD_WEIGHTS
 
-PAIR = 0.4  # of the rarer word's worth, for two words of the question side by side
+PAIR = 0.7  # of the rarer word's worth, for two words of the question side by side
 COVERAGE = 0.5  # of a score depends on how much of the question the document holds
 PART = 0.3  # weight of an identifier's parts where the whole identifier is known
 EXPANSIONS = 48  # most terms that a beginning of a word stands for

@@ -13,14 +13,23 @@ from whoosh.formats import Format
 from kb.search.analysis import tokens
 from kb.search.model import Document
 
-VERSION = 1  # raise it with any change here: existing indexes are then rebuilt
+VERSION = 2  # raise it with any change here: existing indexes are then rebuilt
 POSITION = np.dtype("<u4")
 Analysed = list[tuple[str, int]]
 Untyped = Any  # an object of Whoosh, which is typed in parts only
 
 # Each field is scored by itself and the scores are summed with these weights: the title and what people call the
 # trouble say more than the body. Measured on labelled queries (bench/search.py).
-FIELD_WEIGHTS = {"title": 1.5, "symptoms": 1.5, "identifiers": 1.2, "steps": 1.0, "body": 1.0, "queries": 1.2}
+FIELD_WEIGHTS = {
+    "title": 1.5,
+    "symptoms": 1.5,
+    "identifiers": 1.2,
+    "steps": 1.0,
+    "body": 1.0,
+    "queries": 1.2,
+    "lead": 0.3,  # the first sentences of the body once more: they say what it is about
+}
+LEAD = 400  # characters
 FACETS = {"kind": "kind", "environment": "environments", "locale": "locale", "skill": "skills"}
 
 
@@ -89,12 +98,18 @@ def fields_of(document: Document) -> dict[str, Any]:
         "identifiers": _analysed(document.identifiers, document.locale),
         "steps": _analysed(document.steps, document.locale),
         "body": _analysed([document.body], document.locale),
+        "lead": _analysed([lead(document.body)], document.locale),
         "queries": _analysed(document.queries, document.locale, titles=True),
         "kind": [(document.kind, 0)],
         "locale": [(document.locale, 0)],
         "environments": [(code, 0) for code in document.environments],
         "skills": [(code, 0) for code in document.skills],
     }
+
+
+def lead(body: str) -> str:
+    """The beginning of a body, up to the end of a word."""
+    return body[:LEAD].rsplit(maxsplit=1)[0] if len(body) > LEAD else body
 
 
 def _analysed(texts: Iterable[str], locale: str, *, titles: bool = False) -> Analysed:

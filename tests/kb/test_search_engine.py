@@ -188,13 +188,13 @@ def plain_bm25(documents: Sequence[Document], question: str) -> dict[str, float]
     """The formula, word for word, over lists (one language, no pairs, no coverage)."""
     scores = {document.id: 0.0 for document in documents}
     asked = list(tokens(question, "fr", keep_stop_words=True))
-    for name, keep in (("title", True), ("body", False)):
-        texts = {d.id: [t.term for t in tokens(getattr(d, name), "fr", keep_stop_words=keep)] for d in documents}
+    for name, source, keep in (("title", "title", True), ("body", "body", False), ("lead", "body", False)):
+        texts = {d.id: [t.term for t in tokens(getattr(d, source), "fr", keep_stop_words=keep)] for d in documents}
         average = max(sum(map(len, texts.values())) / len(texts), 1.0)
         for token in {(token.term, token.stop) for token in asked}:
             term, stop = token
             holders = [id_ for id_, words in texts.items() if term in words]
-            if stop and name == "body":
+            if stop and source == "body":
                 continue
             idf = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
             for id_ in holders:
