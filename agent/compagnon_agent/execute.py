@@ -112,7 +112,7 @@ async def run(command: Sequence[str], *, timeout: float, merge: bool = True) -> 
         raise
     finally:
         await _close(process, readers)
-    code = process.returncode if process.returncode is not None else -signal.SIGKILL
+    code = process.returncode if process.returncode is not None else -9
     return Outcome(exit_code=code, stdout=out.value(), stderr=err.value(), timed_out=timed_out)
 
 
@@ -142,17 +142,17 @@ async def _close(process: asyncio.subprocess.Process, readers: Sequence[asyncio.
 
 async def kill_group(process: asyncio.subprocess.Process) -> None:
     """TERM, then after a moment KILL, to the process and all its children."""
-    _signal_group(process.pid, signal.SIGTERM)
+    signal_group(process.pid, signal.SIGTERM)
     if not await _ended(process, TERM_GRACE):
-        _signal_group(process.pid, _KILL)
+        signal_group(process.pid, KILL)
         await _ended(process, TERM_GRACE)
-    _signal_group(process.pid, _KILL)  # children that ignored TERM
+    signal_group(process.pid, KILL)  # children that ignored TERM
 
 
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def _signal_group(pid: int, number: int) -> None:
+def signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if sys.platform == "win32":
             os.kill(pid, number)

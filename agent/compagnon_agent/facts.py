@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import platform
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +17,7 @@ import psutil
 from . import __version__
 from .checks import common
 from .checks.system import identify
+from .execute import KILL, signal_group
 from .protocol.wire import JSON, WireError, dumps, loads
 
 TIME_LIMIT = 90.0
@@ -44,8 +43,7 @@ async def collect(root_note: str) -> dict[str, JSON] | None:
     except (TimeoutError, WireError):
         return None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        signal_group(process.pid, KILL)
         await process.wait()
     return {**facts, "agent": _agent(root_note)} if isinstance(facts, dict) else None
 

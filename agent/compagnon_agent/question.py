@@ -82,13 +82,15 @@ def _what(request: ConsentRequest) -> list[str]:
             return [say(locale, "What: work in a terminal on this computer")]
         return [say(locale, "What: {capability} on this computer", capability=clean(request.capability or ""))]
     code, version = clean(manifest.procedure, 80), manifest.version
+    steps = len(manifest.steps)
+    size = "“{title}” (1 step, risk: {risk})" if steps == 1 else "“{title}” ({steps} steps, risk: {risk})"
     return [
         say(locale, "What: follow the procedure {code}, version {version}", code=code, version=version),
         say(
             locale,
-            "“{title}” ({steps} steps, risk: {risk})",
+            size,
             title=clean(manifest.title),
-            steps=len(manifest.steps),
+            steps=steps,
             risk=say(locale, manifest.risk),
         ),
     ]

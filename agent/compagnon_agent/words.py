@@ -13,6 +13,7 @@ FRENCH: Mapping[str, str] = {
     "Reason: {reason}": "Motif : {reason}",
     "What: follow the procedure {code}, version {version}": "Quoi : suivre la procédure {code}, version {version}",
     "“{title}” ({steps} steps, risk: {risk})": "« {title} » ({steps} étapes, risque : {risk})",
+    "“{title}” (1 step, risk: {risk})": "« {title} » (1 étape, risque : {risk})",
     "What: work in a terminal on this computer": "Quoi : travailler dans un terminal sur cet ordinateur",
     "What: {capability} on this computer": "Quoi : {capability} sur cet ordinateur",
     "For how long: {minutes} minutes at most": "Durée : {minutes} minutes au plus",

@@ -200,6 +200,13 @@ class Terminal:
             while text.encode() not in self.recorded:
                 await asyncio.sleep(0.02)
 
+    async def number(self, name: str, timeout: float = 20.0) -> int:
+        """The number that the terminal shows as `name=123.` (not the line typed to have it shown)."""
+        async with asyncio.timeout(timeout):
+            while not (match := re.search(rf"{name}=(\d+)\.".encode(), self.recorded)):
+                await asyncio.sleep(0.02)
+        return int(match.group(1))
+
 
 class AgentRunner:
     """A real agent process on its own folder."""

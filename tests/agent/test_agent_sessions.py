@@ -174,10 +174,7 @@ async def test_the_server_can_end_it_on_the_control_connection(ready, make):
 async def test_no_children_are_left(ready, make):
     session_id, terminal = await terminal_on(ready, make)
     await terminal.type("nohup sleep 1000 >/dev/null 2>&1 & echo fils=$!.\n")
-    await terminal.shows("fils=")
-    while b"." not in terminal.recorded.rpartition(b"fils=")[2]:
-        await asyncio.sleep(0.02)
-    child = int(terminal.recorded.rpartition(b"fils=")[2].partition(b".")[0])
+    child = await terminal.number("fils")
     assert Path(f"/proc/{child}").exists()
     await ready.send(SessionEnded(session_id=session_id, reason=EndReason.MEMBER))
     await ready.expect(SessionEnded)
@@ -214,10 +211,7 @@ async def test_an_unknown_capability_is_refused(ready, make):
 async def test_stopping_the_agent_ends_its_shells(ready, runner, make):
     _, terminal = await terminal_on(ready, make)
     await terminal.type("echo pid=$$.\n")
-    await terminal.shows("pid=")
-    while b"." not in terminal.recorded.rpartition(b"pid=")[2]:
-        await asyncio.sleep(0.02)
-    shell = int(terminal.recorded.rpartition(b"pid=")[2].partition(b".")[0])
+    shell = await terminal.number("pid")
     os.kill(shell, 0)
     assert await runner.stop() == 0
     with pytest.raises(ProcessLookupError):

@@ -43,7 +43,7 @@ def test_it_says_who_what_why_and_how_long(make):
     assert "Ticket 7 : Rien ne s'imprime" in text.lines
     assert "Motif : Réparer l'imprimante" in text.lines
     assert "Quoi : suivre la procédure tst-001, version 1" in text.lines
-    assert "« Essai » (1 étapes, risque : moyen)" in text.lines
+    assert "« Essai » (1 étape, risque : moyen)" in text.lines
     assert "Durée : 30 minutes au plus" in text.lines
     assert text.code == "Comparez ce code de vive voix : 4821"
     assert any("$ lpstat -r" in line for line in text.details)

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from .checks import MAX_CHECKS, Check, CheckResult, check_codec
 from .manifest import Manifest, manifest_codec
 from .parameters import MAX_PARAMETERS, MAX_VALUE
 from .signing import KEY_LENGTH, NONCE_LENGTH, SIGNATURE_LENGTH
+from .terms import (
+    HEARTBEAT,
+    MAX_MESSAGE,
+    OUTPUT_LIMIT,
+    SILENCE,
+    VERSION,
+    ConsentKind,
+    ConsentSource,
+    EndReason,
+    Phase,
+    StepState,
+)
 from .wire import (
     JSON,
     WireError,
@@ -37,18 +48,13 @@ from .wire import (
     write_record,
 )
 
-VERSION = 1
-MAX_MESSAGE = 256 * 1024
-"""Bytes of one message."""
-
-OUTPUT_LIMIT = 64 * 1024
-"""Bytes (UTF-8) of a step's output."""
-
-HEARTBEAT = 20.0
-"""Seconds between two heartbeats, each way."""
-
-SILENCE = 45.0
-"""Seconds without any message after which the other side is taken for dead."""
+__all__ = [
+    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "Cancel", "Challenge", "CheckRequest",
+    "CheckResults", "ConsentAnswer", "ConsentKind", "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "EndReason",
+    "Execute", "Facts", "FactsRequest", "Heartbeat", "Hello", "Message", "OpenSession", "Pending", "Phase", "Policy",
+    "Problem", "Revoked", "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Unknown", "Welcome",
+    "decode", "encode",
+]  # fmt: skip
 
 _name = text(120)
 _reason = text(500)
@@ -58,48 +64,6 @@ _nonce = fixed_bytes(NONCE_LENGTH)
 _key = fixed_bytes(KEY_LENGTH)
 _signature = fixed_bytes(SIGNATURE_LENGTH)
 _values = string_map(text(40, minimum=1), text(MAX_VALUE), MAX_PARAMETERS)
-
-
-class Phase(StrEnum):
-    """Look whether the step is already true, do it, or look whether it worked."""
-
-    CHECK = "check"
-    EXECUTE = "execute"
-    VERIFY = "verify"
-
-
-class StepState(StrEnum):
-    DONE = "done"
-    FAILED = "failed"
-    REFUSED = "refused"
-
-
-class ConsentKind(StrEnum):
-    """``PROCEDURE``: the steps of one manifest, for one ticket. ``SESSION``: one capability of one session."""
-
-    PROCEDURE = "procedure"
-    SESSION = "session"
-
-
-class ConsentSource(StrEnum):
-    """What answered: the desktop's dialog, a prompt in a terminal, the policy file, or nobody."""
-
-    DIALOG = "dialog"
-    TERMINAL = "terminal"
-    POLICY = "policy"
-    NONE = "none"
-
-
-class EndReason(StrEnum):
-    """Why a session ended. ``CLIENT``: Stop was pressed at the machine. ``LOST``: nobody came back in time."""
-
-    MEMBER = "member"
-    CLIENT = "client"
-    TICKET = "ticket"
-    EXIT = "exit"
-    LOST = "lost"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
 
 
 class Message:

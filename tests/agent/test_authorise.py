@@ -1,0 +1,227 @@
+"""The one function that says yes: every way to a no, and what the policy file may say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from compagnon_agent import policy as policies
+from compagnon_agent.authorise import ChecksRequest, Grant, SessionRequest, StepRequest, authorise
+from compagnon_agent.policy import LocalPolicy, Mode, PolicyError, Subject, parse
+from compagnon_agent.protocol.checks import parse_checks
+from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest
+from compagnon_agent.protocol.messages import ConsentKind, ConsentSource, Phase, StepResult, StepState
+from compagnon_agent.store import INTERRUPTED, Store
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+SESSION = "ab" * 16
+LOOK = parse_checks({"service": {"cups": {}}})
+COMMAND = parse_checks({"command": {"lpstat": {}}})
+BY_HAND = Command(shell=Shell.SH, script="x", run_on=RunOn.TECHNICIAN)
+MANIFEST = Manifest(
+    procedure="imp-001",
+    version=2,
+    title="Imprimante",
+    risk=Risk.MEDIUM,
+    steps=(
+        ManifestStep(id="s1", title="a", commands=(Command(shell=Shell.SH, script="true"),), checks=LOOK),
+        ManifestStep(id="s2", title="b", commands=(BY_HAND,)),
+    ),
+)
+STEP = StepRequest(ticket_id=7, manifest=MANIFEST, step_id="s1", phase=Phase.EXECUTE, checks=LOOK)
+TERMINAL = SessionRequest(ticket_id=7, session_id=SESSION, capability="terminal")
+STEP_GRANT = Grant(
+    kind=ConsentKind.PROCEDURE,
+    ticket_id=7,
+    until=NOW + timedelta(hours=1),
+    source=ConsentSource.DIALOG,
+    digest=digest(MANIFEST),
+    procedure="imp-001",
+    risk=Risk.MEDIUM,
+)
+TERMINAL_GRANT = Grant(
+    kind=ConsentKind.SESSION,
+    ticket_id=7,
+    until=NOW + timedelta(hours=1),
+    source=ConsentSource.TERMINAL,
+    session_id=SESSION,
+    capability="terminal",
+)
+
+
+ATTENDED = LocalPolicy()
+
+
+def decide(request, *grants, policy=ATTENDED):
+    return authorise(request, policy=policy, grants=grants, now=NOW)
+
+
+def test_looking_is_allowed_running_is_not():
+    assert decide(ChecksRequest(checks=LOOK)).allowed
+    refused = decide(ChecksRequest(checks=LOOK + COMMAND), STEP_GRANT)
+    assert (refused.allowed, refused.needs_consent) == (False, False)
+    for phase in (Phase.CHECK, Phase.VERIFY):
+        assert decide(replace(STEP, phase=phase)).allowed
+        refused = decide(replace(STEP, phase=phase, checks=COMMAND))
+        assert (refused.allowed, refused.needs_consent) == (False, True)
+        assert decide(replace(STEP, phase=phase, checks=COMMAND), STEP_GRANT).allowed
+
+
+def test_a_step_needs_its_own_grant():
+    assert decide(STEP).needs_consent
+    assert decide(STEP, STEP_GRANT).allowed
+    assert decide(STEP, STEP_GRANT).until == STEP_GRANT.until
+    for other in (
+        replace(STEP_GRANT, ticket_id=8),
+        replace(STEP_GRANT, digest="0" * 64),
+        replace(STEP_GRANT, until=NOW),
+        replace(TERMINAL_GRANT, digest=STEP_GRANT.digest),
+    ):
+        refused = decide(STEP, other)
+        assert (refused.allowed, refused.needs_consent) == (False, True)
+    changed = replace(MANIFEST, steps=(replace(MANIFEST.steps[0], title="autre"),))
+    assert not decide(replace(STEP, manifest=changed), STEP_GRANT).allowed
+    assert decide(STEP, replace(STEP_GRANT, until=NOW)).reason == "the consent has ended"
+
+
+def test_what_the_technician_does_by_hand_is_not_for_the_agent():
+    for step_id in ("s2", "s9"):
+        refused = decide(replace(STEP, step_id=step_id), STEP_GRANT)
+        assert (refused.allowed, refused.needs_consent) == (False, False)
+
+
+def test_a_session_needs_its_own_grant():
+    assert decide(TERMINAL, TERMINAL_GRANT).allowed
+    for other in (
+        STEP_GRANT,
+        replace(TERMINAL_GRANT, ticket_id=8),
+        replace(TERMINAL_GRANT, session_id="cd" * 16),
+        replace(TERMINAL_GRANT, capability="files"),
+        replace(TERMINAL_GRANT, until=NOW - timedelta(seconds=1)),
+    ):
+        assert decide(TERMINAL, other).needs_consent
+
+
+def test_what_the_policy_gave_ends_with_the_policy():
+    grant = replace(STEP_GRANT, source=ConsentSource.POLICY)
+    assert decide(STEP, grant, policy=LocalPolicy(mode=Mode.UNATTENDED_DEMO)).allowed
+    assert decide(STEP, grant).needs_consent
+    assert decide(STEP, STEP_GRANT).allowed
+
+
+# -- policy.toml -------------------------------------------------------------------------------------------------------
+
+PREAGREED = """
+mode = "preagreed"
+max_hours = 4
+note = "Le lundi matin"
+[[grant]]
+kind = "procedure"
+procedures = ["imp-*", "dns-001"]
+max_risk = "medium"
+hours = 2
+[[grant]]
+kind = "session"
+capabilities = ["terminal"]
+hours = 24
+"""
+
+
+def procedure(code: str, risk: Risk = Risk.LOW) -> Subject:
+    return Subject(kind=ConsentKind.PROCEDURE, procedure=code, risk=risk)
+
+
+def test_a_preagreed_policy():
+    policy = parse(PREAGREED)
+    assert policy.grants_for(procedure("imp-001", Risk.MEDIUM)) == timedelta(hours=2)
+    assert policy.grants_for(procedure("imp-001", Risk.HIGH)) is None
+    assert policy.grants_for(procedure("net-003")) is None
+    terminal = Subject(kind=ConsentKind.SESSION, capability="terminal")
+    assert policy.grants_for(terminal) == timedelta(hours=4)
+    assert policy.grants_for(replace(terminal, capability="files")) is None
+    assert policy.grants_for(replace(terminal, procedure="imp-001", capability="")) is None
+    attended = replace(policy, mode=Mode.ATTENDED)
+    assert attended.grants_for(procedure("imp-001")) is None
+    report = policy.report("Racine")
+    assert report.automatic == ("procedure: imp-*, dns-001, risk up to medium, 2 h", "session: terminal, 24 h")
+    assert (report.note, report.source) == ("Racine — Le lundi matin", PREAGREED)
+    assert attended.report().automatic == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('mode = "open"', "mode must be one of"),
+        ("modus = 1", "'modus' means nothing"),
+        ("max_hours = 48", "max_hours"),
+        ("max_hours = true", "max_hours"),
+        ('[[grant]]\nkind = "session"', "capabilities must be"),
+        ('[[grant]]\nkind = "session"\nprocedures = ["*"]', "'procedures' means nothing"),
+        ('[[grant]]\nkind = "procedure"\nprocedures = []', "procedures must be"),
+        ('[[grant]]\nkind = "procedure"\nprocedures = ["*"]\nmax_risk = "none"', "max_risk"),
+        ("grant = 3", "[[grant]]"),
+        ("note = 3", "note"),
+        ("x" * 9000, "longer"),
+    ],
+)
+def test_a_policy_with_a_mistake_is_refused(source, said):
+    with pytest.raises(PolicyError) as caught:
+        parse(source)
+    assert said in str(caught.value)
+
+
+def test_the_file(tmp_path):
+    assert policies.load(tmp_path).mode is Mode.ATTENDED
+    path = tmp_path / policies.POLICY_FILE
+    path.write_text(policies.DEFAULT)
+    assert policies.load(tmp_path).mode is Mode.ATTENDED
+    path.write_text("mode = [")
+    with pytest.raises(PolicyError, match=r"policy\.toml"):
+        policies.load(tmp_path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(PolicyError):
+        policies.load(tmp_path)
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def test_grants_are_kept_until_they_end_or_are_withdrawn(tmp_path):
+    store = Store(tmp_path)
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    grants = [replace(grant, until=soon) for grant in (STEP_GRANT, TERMINAL_GRANT)]
+    for grant in grants:
+        store.add_grant(grant)
+    store.close()
+    store = Store(tmp_path)
+    assert store.grants(datetime.now(UTC)) == grants
+    assert store.grants(soon + timedelta(seconds=1)) == []
+    store.withdraw_session(SESSION)
+    assert store.grants(datetime.now(UTC)) == grants[:1]
+    assert store.withdraw_all() == 1
+    store.close()
+    assert (tmp_path / "agent.db").stat().st_mode & 0o077 == 0
+
+
+def test_an_attempt_starts_once_and_keeps_its_first_result(tmp_path):
+    store = Store(tmp_path)
+    assert store.start("attempt-1", NOW)
+    assert not store.start("attempt-1", NOW)
+    result = StepResult(attempt_id="attempt-1", state=StepState.DONE, started=NOW, ended=NOW, output="é")
+    store.finish(result)
+    store.finish(replace(result, state=StepState.FAILED))
+    assert store.pending() == [result]
+    store.start("attempt-2", NOW)
+    store.close()
+    store = Store(tmp_path)
+    assert store.close_interrupted(NOW) == ["attempt-2"]
+    assert [item.reason for item in store.pending()] == ["", INTERRUPTED]
+    store.acknowledge("attempt-1")
+    store.acknowledge("attempt-2")
+    assert store.pending() == []
+    known = store.attempt("attempt-1")
+    assert known is not None
+    assert known.result == result
+    store.close()
