@@ -181,9 +181,15 @@ WITH shown AS (
     AND (%(like)s = '' OR unaccent(lower(code || ' ' || title)) LIKE unaccent(lower(%(like)s)))
 )
 """
+# The page is cut before anything else is joined to it.
+PAGE_OF_CHOSEN = """, page AS (
+    SELECT id, languages,
+        row_number() OVER (ORDER BY array_position(%(codes)s::text[], code), unaccent(lower(title)), id) AS line
+    FROM chosen ORDER BY line LIMIT %(limit)s OFFSET %(offset)s
+)
+"""
 LIST = f"""
-{CHOSEN} SELECT {COLUMNS}, chosen.languages {TABLES} JOIN chosen ON chosen.id = v.id
-ORDER BY array_position(%(codes)s::text[], d.code), unaccent(lower(v.title)), v.id LIMIT %(limit)s OFFSET %(offset)s
+{CHOSEN} {PAGE_OF_CHOSEN} SELECT {COLUMNS}, page.languages {TABLES} JOIN page ON page.id = v.id ORDER BY page.line
 """
 FACET_COUNTS = """
 SELECT 'total' AS facet, '' AS value, count(*) AS count FROM chosen

@@ -30,11 +30,17 @@ function now() {
 }
 
 let step = now()?.dataset.step;
+let opened = [];
+
+page.addEventListener("htmx:beforeSwap", () => {
+  opened = [...page.querySelectorAll("details[id][open]")].map((part) => part.id);
+});
 
 page.addEventListener("htmx:afterSwap", () => {
   const run = now();
   if (!run) return;
   document.querySelectorAll("[data-revision]").forEach((field) => { field.value = run.dataset.revisionNow; });
+  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   if (run.dataset.step === step) return;
   step = run.dataset.step;
   run.querySelector(".run-step")?.classList.add("is-fresh");
