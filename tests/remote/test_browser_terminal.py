@@ -1,0 +1,92 @@
+"""The terminal page, the cockpit and the replay in a real browser."""
+
+import pytest
+from remote_parts import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+HOSTILE = (
+    "printf '\\033]52;c;aGFja2Vk\\007\\033]0;HACKED\\007\\033]8;;javascript:alert(1)\\007link\\033]8;;\\007"
+    "\\033[21t\\033[c\\033P$qm\\033\\\\<img src=x onerror=alert(1)>\\n'; echo quiet''now\r"
+)
+
+
+async def signed_in(browser, server, client, **options):
+    """A browser context with the cookies of a signed-in HTTP client, and what went wrong in its pages."""
+    context = await browser.new_context(**options)
+    host = server.url.removeprefix("http://").partition(":")[0]
+    await context.add_cookies(
+        [{"name": name, "value": value, "domain": host, "path": "/"} for name, value in client.cookies.items()]
+    )
+    page = await context.new_page()
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+    return page, trouble
+
+
+async def screen(page):
+    return await page.evaluate(
+        """() => { const buffer = window.compagnonTerminal.buffer.active; let text = '';
+        for (let row = 0; row < buffer.length; row++) text += buffer.getLine(row).translateToString(true) + '\\n';
+        return text; }"""
+    )
+
+
+async def test_type_reload_cut_and_stop(server, cast, session, browser, client_for):
+    page, trouble = await signed_in(browser, server, await client_for(cast.alice))
+    await page.goto(f"{server.url}/sessions/{session.id}")
+    await page.wait_for_selector(".xterm-screen")
+    await page.wait_for_selector('#link-state[data-tone="ok"]')
+    await page.locator(".xterm-helper-textarea").focus()
+    await page.keyboard.type("stty size; echo héé''llo\n")
+
+    async def shows(text):
+        return text in await screen(page)
+
+    await until(lambda: shows("hééllo"))
+    rows, columns = await page.evaluate("[compagnonTerminal.rows, compagnonTerminal.cols]")
+    assert (rows, columns) != (30, 100), "the driver's window decides the size"
+    await page.keyboard.type("clear; stty size\n")
+    await until(lambda: shows(f"{rows} {columns}"))
+    await page.reload()
+    await page.wait_for_selector('#link-state[data-tone="ok"]')
+    await until(lambda: shows(f"{rows} {columns}"))
+    await page.context.set_offline(True)
+    await page.evaluate("dispatchEvent(new Event('offline'))")
+    await page.wait_for_selector('#link-state[data-tone="bad"]')
+    await page.locator(".xterm-helper-textarea").focus()
+    await page.keyboard.type("echo apart''typed\n")
+    assert "echo apart''typed" in await page.inner_text("#typed-text")
+    await page.context.set_offline(False)
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await until(lambda: shows("aparttyped"))
+    assert await page.is_hidden("#typed")
+    assert (await screen(page)).count("aparttyped") == 1
+    await page.click(".actions button")
+    await page.click("#confirm button[value=yes]")
+    await page.wait_for_selector("text=Voir l’enregistrement")
+    await page.goto(f"{server.url}/recordings/{session.id}")
+    await page.wait_for_selector(".ap-player, .ap-wrapper")
+    # While the browser was offline, requests failed: that is what was asked for.
+    assert [line for line in trouble if "ERR_INTERNET_DISCONNECTED" not in line and "htmx:" not in line] == []
+
+
+async def test_hostile_output_stays_on_the_screen(server, cast, session, browser, client_for):
+    page, trouble = await signed_in(browser, server, await client_for(cast.alice))
+    await page.goto(f"{server.url}/sessions/{session.id}")
+    await page.wait_for_selector('#link-state[data-tone="ok"]')
+    title = await page.title()
+    await page.locator(".xterm-helper-textarea").focus()
+    await page.keyboard.insert_text(HOSTILE.rstrip("\r"))
+    await page.keyboard.press("Enter")
+
+    async def shows(text):
+        return text in await screen(page)
+
+    await until(lambda: shows("\nquietnow"))
+    assert await page.title() == title
+    assert "<img src=x" in await screen(page)
+    await page.mouse.move(200, 300)
+    assert trouble == []
