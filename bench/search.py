@@ -2,11 +2,11 @@
 
     python bench/search.py [--large] [--folder FOLDER]
 
-Reads the sets ``titleq`` and ``anchors`` (corpus.jsonl.gz, queries.tsv, qrels.tsv) from FOLDER, else COMPAGNON_RELEVANCE,
-else the folder ``relevance`` beside COMPAGNON_CORPORA. Prints for each set the mean reciprocal rank of the first ten, the
-time of a search (cold: a fresh process' first sight of each word; warm: the second time), the same for Whoosh's own scorer
-over the same index in the same run, and how long a change takes to be visible. ``--large`` cuts the documents into sections
-until there are 50,000.
+Reads the sets ``titleq`` and ``anchors`` (corpus.jsonl.gz, queries.tsv, qrels.tsv) from FOLDER, else
+COMPAGNON_RELEVANCE, else the folder ``relevance`` beside COMPAGNON_CORPORA. Prints for each set the mean reciprocal
+rank of the first ten, the time of a search (cold: a fresh engine's first sight of each word; warm: the second time),
+the same for Whoosh's own scorer over the same index in the same run, and how long a change takes to be visible.
+``--large`` cuts the documents into sections until there are 50,000.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from compagnon.kernel import Kernel
 from compagnon.web.feature import Feature
 from kb.search import web
 from kb.search.directory_source import DirectorySource
+from kb.search.members_source import MembersSource
 from kb.search.service import Search
 from kb.search.whoosh_engine import WhooshEngine
 
@@ -24,6 +25,7 @@ def build(kernel: Kernel) -> Kb:
     """The other packages register their sources with ``search`` while they are built."""
     search = Search(kernel.db, WhooshEngine(kernel.settings.data_dir / "search"))
     search.record_source(DirectorySource(kernel.directory))
+    search.record_source(MembersSource(kernel.members))
     feature = Feature(
         package="kb",
         handlers=web.HANDLERS,

@@ -27,6 +27,9 @@ EXPANSIONS = 48  # most terms that a beginning of a word stands for
 STOPPED_FIELDS = frozenset({"title", "symptoms", "queries"})  # fields that keep stop words
 
 
+Terms = tuple[Term, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An index term that a word stands for in one field: its worth (idf · weight) and its postings, part by part."""
@@ -44,8 +47,9 @@ class Scorer:
         self._question = question
         self._deadline = deadline
         self._fields = {name: weight for name, weight in FIELD_WEIGHTS.items() if snapshot.used[name]}
-        self._entries = {word: self._look_up_word(word) for word in dict.fromkeys(question.words)}
-        self._held: dict[Word, list[Mask]] = {}
+        # Keyed by terms: a word written twice, in whatever form, counts once.
+        self._entries = {terms: self._look_up_word(terms) for terms in dict.fromkeys(w.terms for w in question.words)}
+        self._held: dict[Terms, list[Mask]] = {}
 
     def scores(self) -> list[Floats]:
         """For each part of the snapshot the score of each of its documents (0: no word found)."""
@@ -64,7 +68,7 @@ class Scorer:
     def matched(self, part: int, document: int) -> list[str]:
         """The words of the question, as typed, that this document holds; parts of a found identifier are left out."""
         words = self._question.words
-        held = [bool(self._held[word][part][document]) for word in words]
+        held = [bool(self._held[word.terms][part][document]) for word in words]
         shown = [
             word.text
             for word, yes in zip(words, held, strict=True)
@@ -75,17 +79,20 @@ class Scorer:
     def _weighted_words(self) -> Iterator[tuple[Word, float]]:
         """Each different word once; parts of an identifier count little where the index knows the whole."""
         words = self._question.words
-        for word in self._entries:
-            whole = words[word.inside] if word.inside >= 0 else None
-            yield word, PART if whole and any(self._entries[whole].values()) else 1.0
+        weighted: dict[Terms, tuple[Word, float]] = {}
+        for word in words:
+            known = word.inside >= 0 and any(self._entries[words[word.inside].terms].values())
+            weight = max(PART if known else 1.0, weighted.get(word.terms, (word, 0.0))[1])
+            weighted[word.terms] = (word, weight)
+        yield from weighted.values()
 
     def _add_word(self, found: list[Floats], coverage: list[Floats], word: Word, weight: float) -> float:
         """Add what a word is worth in every field. Returns its share of the whole question's worth."""
         self._check_time()
-        entries = self._entries[word]
+        entries = self._entries[word.terms]
         known = [entry.worth for fields in entries.values() for entry in fields]
         share = 0.0 if word.stop or not known else weight * min(known)
-        self._held[word] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
+        self._held[word.terms] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
         for index in range(len(found)):
             for name, fields in entries.items():
                 self._add_best(found[index], held[index], index, name, fields)
@@ -110,9 +117,9 @@ class Scorer:
     def _impact(self, index: int, name: str, postings: Postings) -> Floats:
         return postings.impact(self._snapshot.parts[index].postings.lengths(name), self._snapshot.average[name])
 
-    def _look_up_word(self, word: Word) -> dict[str, list[Entry]]:
+    def _look_up_word(self, terms: Terms) -> dict[str, list[Entry]]:
         """What the word stands for, by field; fields without any are left out."""
-        found = {name: [entry for term in word.terms for entry in self._look_up(name, term)] for name in self._fields}
+        found = {name: [entry for term in terms for entry in self._look_up(name, term)] for name in self._fields}
         return {name: entries for name, entries in found.items() if entries}
 
     def _look_up(self, name: str, term: Term) -> list[Entry]:

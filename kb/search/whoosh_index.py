@@ -111,13 +111,13 @@ class LibraryIndex:
     def manifest(self) -> dict[str, Any]:
         """What was noted at the last commit. Raises IndexBroken."""
         try:
-            manifest = json.loads((self.folder / MANIFEST).read_text("utf-8"))
+            manifest: Any = json.loads((self.folder / MANIFEST).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise IndexBroken(f"the index has no readable manifest ({type(error).__name__})") from None
-        files = manifest.get("files") if isinstance(manifest, dict) else None
+        files: object = manifest.get("files") if isinstance(manifest, dict) else None
         if not isinstance(files, dict) or not all(isinstance(each, list) and len(each) == 2 for each in files.values()):
             raise IndexBroken("the index has no readable manifest")
-        return manifest
+        return {**manifest}
 
     def _write_manifest(self, *, generation: int) -> None:
         known = self.manifest()["files"] if generation else {}

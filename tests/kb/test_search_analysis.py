@@ -96,9 +96,9 @@ def test_any_text_is_analysed_within_bounds(text: str, locale: str) -> None:
     assert [token.position for token in found] == sorted(token.position for token in found)
 
 
-@given(st.text(alphabet=st.characters(categories=["Ll", "Lu"], max_codepoint=0x24F), min_size=1, max_size=12))
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzàâäéèêëîïôöùûüÿçœæÀÉÈÇŒ", min_size=1, max_size=12))
 def test_missing_accents_cost_nothing(word: str) -> None:
-    assert terms(word) == terms(fold(word)) or not word.isalpha() or word != word.lower()
+    assert terms(word.lower()) == terms(fold(word))
 
 
 def test_a_hundred_kilobytes_without_a_space_take_no_time() -> None:

@@ -58,6 +58,11 @@ async def test_what_is_found_is_shown_as_text_in_every_form(client: Any) -> None
     assert "Imprimerie &lt;" not in await html("/search", kind="ticket")
 
 
+async def test_members_are_found_too(client: Any) -> None:
+    groups = (await client.get("/search/suggest", params={"q": "bruno"})).json()["groups"]
+    assert [(group["kind"], group["hits"][0]["title"]) for group in groups] == [("member", "Bruno Leroy")]
+
+
 async def test_nothing_found_offers_what_to_do_and_every_offer_leads_somewhere(client: Any) -> None:
     answer = await client.get("/search", params={"q": '"xylophone muet"<script>'})
     assert "&lt;script&gt;" in answer.text
