@@ -136,8 +136,13 @@ TRIAL = Feature(
 
 
 @pytest.fixture
-def application(bare: Kernel) -> Litestar:
-    return build(bare, [TRIAL])
+def features() -> Sequence[Feature]:
+    return [TRIAL]
+
+
+@pytest.fixture
+def application(bare: Kernel, features: Sequence[Feature]) -> Litestar:
+    return build(bare, features)
 
 
 ClientOf = Callable[..., Awaitable[httpx.AsyncClient]]

@@ -27,6 +27,7 @@ from compagnon.kernel import Kernel
 from compagnon.settings import Settings
 from compagnon.web import context as contexts
 from compagnon.web import environment, headers
+from compagnon.web.audit_pages import FEATURE as AUDIT
 from compagnon.web.errors import exception_handlers
 from compagnon.web.feature import Feature, TopicGuard
 from compagnon.web.forms import Form
@@ -48,7 +49,7 @@ def build(kernel: Kernel, features: Sequence[Feature], *, lifespan: Lifespan | N
     end the start with their name.
     """
     sign_ins = SignIns(kernel.db, kernel.settings, kernel.members)
-    everything = [build_auth(kernel, sign_ins), build_directory(kernel, features), *features]
+    everything = [build_auth(kernel, sign_ins), build_directory(kernel, features), AUDIT, *features]
     packages = tuple(dict.fromkeys([KERNEL, *(feature.package for feature in everything)]))
     Catalogues(packages).install()
     static = StaticFiles(packages)
@@ -135,7 +136,7 @@ async def provide_form(request: Request[Any, Any, Any]) -> Form:
 
 def _dependencies(kernel: Kernel, features: Iterable[Feature]) -> Mapping[str, Provide]:
     ready: dict[str, Any] = {
-        "kernel": kernel,
+        "db": kernel.db,
         "settings": kernel.settings,
         "members": kernel.members,
         "directory": kernel.directory,

@@ -23,6 +23,7 @@ from compagnon.web import cookies
 from compagnon.web.context import RequestContext, Toast
 from compagnon.web.render import page
 
+GONE = "client disconnected prematurely"  # Litestar's words; nobody reads the answer, nothing failed here
 log = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 
@@ -62,7 +63,7 @@ def exception_handlers(settings: Settings) -> ExceptionHandlersMap:
 
     def refuse_http(request: AnyRequest, error: Exception) -> Response[Any]:
         assert isinstance(error, HTTPException)
-        if error.status_code >= 500:
+        if error.status_code >= 500 and error.detail != GONE:
             return fault(request, error)
         allow = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
         return _answer(request, error.status_code, "", headers=allow)

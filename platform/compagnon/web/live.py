@@ -24,6 +24,7 @@ from compagnon.web.feature import TopicGuard
 HEARTBEAT = 15.0  # seconds; proxies close a silent connection after 60
 RECHECK = 300.0  # seconds; the browser connects again and what the member may hear is decided anew
 TOPICS_LIMIT = 50
+RECENT = 15.0  # seconds; longer than a page takes from being read to listening, or a transaction to commit
 STREAMS_LIMIT = 20  # open pages of one member in one process
 TOPIC = re.compile(r"[a-z][a-z_-]{0,30}:[A-Za-z0-9_.-]{1,64}")
 
@@ -59,6 +60,8 @@ class Live:
             with self._hub.subscribe(topics) as subscription:
                 yield b"retry: 2000\n\n"
                 seen = last_id
+                if not last_id and await self._moved(topics):
+                    yield encode(Event(id=0, topic=min(topics), kind="lost"))
                 for event in await self._missed(topics, last_id):
                     seen = max(seen, event.id)
                     yield encode(event)
@@ -82,6 +85,11 @@ class Live:
         finally:
             listening.cancel()
             closing.cancel()
+
+    async def _moved(self, topics: frozenset[str]) -> bool:
+        """A new page may have been read before something happened, and listens only after it: let it read again."""
+        async with self._db.connection() as conn:
+            return await events.moved(conn, sorted(topics), RECENT)
 
     async def _missed(self, topics: frozenset[str], last_id: int) -> list[Event]:
         if not last_id:
