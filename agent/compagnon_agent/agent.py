@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import consent
 from . import policy as policies
 from .audit import AuditLog
-from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise
+from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
 from .banner import Banner
 from .evaluate import evaluate
 from .identity import Identity
-from .policy import LocalPolicy, PolicyError, Subject
+from .policy import LocalPolicy, PolicyError
 from .protocol import messages
 from .protocol.checks import CheckError, CheckResult, bind_checks
 from .protocol.checks import Outcome as CheckOutcome
-from .protocol.manifest import Risk, digest
+from .protocol.manifest import digest
 from .protocol.messages import (
     CheckRequest,
     CheckResults,
@@ -35,7 +36,7 @@ from .protocol.messages import (
     SessionEnded,
     SessionRefused,
 )
-from .protocol.parameters import ParameterError
+from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import JSON, WireError
 from .question import question
 from .session import Session
@@ -45,6 +46,7 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 
+NOBODY = ConsentSource.NONE
 CAPABILITIES = ("checks", "steps", "terminal")
 MAX_JOBS = 64
 MAX_SESSIONS = 4
@@ -167,19 +169,21 @@ class Agent:
 
     async def _consent(self, request: ConsentRequest) -> None:
         try:
-            subject = _subject(request)
-        except WireError as fault:
-            self.send(Problem(about=request.request_id, reason=str(fault)))
+            wanted = _wanted(request)
+        except (WireError, ParameterError) as fault:
+            self.send(
+                ConsentAnswer(request_id=request.request_id, granted=False, source=NOBODY, reason=str(fault)[:500])
+            )
             return
         self.reload_policy()
-        allowed = self.policy.grants_for(subject)
+        allowed = self.policy.grants_for(wanted.subject)
         longest = min(timedelta(seconds=request.seconds), self.policy.longest())
         if allowed is not None:
             reply = consent.Reply(granted=True, source=ConsentSource.POLICY)
             longest = min(longest, allowed)
         else:
             reply = await self._ask(request, longest)
-        self._answer(request, subject, reply, datetime.now(UTC) + longest)
+        self._answer(request, reply, replace(wanted, source=reply.source, until=datetime.now(UTC) + longest))
 
     async def _ask(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
         if len(self._questions) >= MAX_QUESTIONS:
@@ -200,33 +204,20 @@ class Agent:
         async with self._asking:
             return await consent.ask(question(request, longest.total_seconds()))
 
-    def _answer(self, request: ConsentRequest, subject: Subject, reply: consent.Reply, until: datetime) -> None:
+    def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant) -> None:
         granted = reply.granted is True
-        details: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
-        self.audit.record(
-            "consent", {**details, "granted": granted, "source": reply.source, "member": request.member_name}
-        )
+        asked: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
+        answered: dict[str, JSON] = {"granted": granted, "source": reply.source, "member": request.member_name}
+        self.audit.record("consent", {**asked, **answered})
         if granted:
-            self.store.add_grant(
-                Grant(
-                    kind=request.kind,
-                    ticket_id=request.ticket_id,
-                    until=until,
-                    source=reply.source,
-                    digest=digest(request.manifest) if request.manifest else "",
-                    procedure=subject.procedure,
-                    risk=subject.risk,
-                    session_id=request.session_id or "",
-                    capability=subject.capability,
-                )
-            )
+            self.store.add_grant(grant)
         self.send(
             ConsentAnswer(
                 request_id=request.request_id,
                 granted=granted,
                 source=reply.source,
                 reason=reply.reason,
-                until=until if granted else None,
+                until=grant.until if granted else None,
                 person=consent.person() if reply.source is not ConsentSource.POLICY else "",
             )
         )
@@ -309,14 +300,35 @@ def _being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _subject(request: ConsentRequest) -> Subject:
-    if request.kind is ConsentKind.PROCEDURE:
-        if request.manifest is None:
-            raise WireError("manifest", "is missing")
-        return Subject(kind=request.kind, procedure=request.manifest.procedure, risk=request.manifest.risk)
-    if request.session_id is None or request.capability is None:
-        raise WireError("session_id", "is missing")
-    return Subject(kind=request.kind, capability=request.capability, risk=Risk.HIGH)
+def _wanted(request: ConsentRequest) -> Grant:
+    """The grant that a yes would make. Raises ``WireError`` or ``ParameterError`` when the request does not say it all.
+
+    The values of the parameters must be there: nobody can agree to what is not known yet.
+    """
+    manifest = request.manifest
+    ticket, now = request.ticket_id, datetime.now(UTC)
+    if request.kind is ConsentKind.PROCEDURE and manifest is not None:
+        values = validate_all(manifest.parameters, request.parameters or {})
+        return Grant(
+            kind=request.kind,
+            digest=digest(manifest),
+            values=values_digest(values),
+            procedure=manifest.procedure,
+            risk=manifest.risk,
+            ticket_id=ticket,
+            until=now,
+            source=NOBODY,
+        )
+    if request.kind is ConsentKind.SESSION and request.session_id and request.capability:
+        return Grant(
+            kind=request.kind,
+            session_id=request.session_id,
+            capability=request.capability,
+            ticket_id=ticket,
+            until=now,
+            source=NOBODY,
+        )
+    raise WireError(request.kind, "the request does not say what for")
 
 
 def _describe(request: Request) -> dict[str, JSON]:

@@ -6,7 +6,8 @@ terminal, or by the machine's policy file; it is kept there, and it ends by itse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from .policy import LocalPolicy, Subject
 from .protocol.checks import Check, is_read_only
 from .protocol.manifest import Manifest, Risk, RunOn, digest
 from .protocol.messages import ConsentKind, ConsentSource, Phase
+from .protocol.wire import dumps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +28,14 @@ class ChecksRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRequest:
-    """One phase of one step of a manifest, for a ticket. ``checks`` are the step's, bound."""
+    """One phase of one step of a manifest, for a ticket. ``checks`` are the step's, bound to ``values`` (validated)."""
 
     ticket_id: int
     manifest: Manifest
     step_id: str
     phase: Phase
     checks: tuple[Check, ...]
+    values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +52,14 @@ Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A yes, given here: to a digest of a ``procedure``, or to one session's ``capability``."""
+    """A yes, given here: to a digest of a ``procedure`` and its values, or to one session's ``capability``."""
 
     kind: ConsentKind
     ticket_id: int
     until: datetime
     source: ConsentSource
     digest: str = ""
+    values: str = ""
     procedure: str = ""
     risk: Risk = Risk.HIGH
     session_id: str = ""
@@ -74,6 +78,11 @@ class Decision:
     reason: str
     needs_consent: bool = False
     until: datetime | None = None
+
+
+def values_digest(values: Mapping[str, str]) -> str:
+    """SHA-256 of the validated values: what was shown when the consent was given is what may run."""
+    return hashlib.sha256(dumps(dict(values)).encode()).hexdigest()
 
 
 def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant], now: datetime) -> Decision:
@@ -116,7 +125,8 @@ def _covers(grant: Grant, request: StepRequest | SessionRequest) -> bool:
     if grant.ticket_id != request.ticket_id:
         return False
     if isinstance(request, StepRequest):
-        return grant.kind is ConsentKind.PROCEDURE and grant.digest == digest(request.manifest)
+        asked = (digest(request.manifest), values_digest(request.values))
+        return grant.kind is ConsentKind.PROCEDURE and (grant.digest, grant.values) == asked
     same = (grant.session_id, grant.capability) == (request.session_id, request.capability)
     return grant.kind is ConsentKind.SESSION and same
 

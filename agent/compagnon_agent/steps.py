@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -77,7 +77,7 @@ class Steps:
         except KeyError:
             return _refused(request, "this procedure has no such step")
         async with self._turn:
-            decision = self._decide(_asked(request, step))
+            decision = self._decide(_asked(request, step, values))
             if not decision.allowed:
                 return _refused(request, decision.reason, needs_consent=decision.needs_consent)
             return await self._journalled(request, step)
@@ -99,13 +99,14 @@ class Steps:
         return result
 
 
-def _asked(request: Execute, step: ManifestStep) -> StepRequest:
+def _asked(request: Execute, step: ManifestStep, values: Mapping[str, str]) -> StepRequest:
     return StepRequest(
         ticket_id=request.ticket_id,
         manifest=request.manifest,
         step_id=request.step_id,
         phase=request.phase,
         checks=step.checks,
+        values=values,
     )
 
 

@@ -18,6 +18,9 @@ from .protocol.messages import ConsentKind, ConsentSource, StepResult, StepState
 
 STORE_FILE = "agent.db"
 INTERRUPTED = "interrupted: the agent stopped while this ran"
+VERSION = 1
+"""Of the grants' table."""
+
 KEPT = 2000
 """Attempts that are remembered so that a repeated request is recognised."""
 
@@ -25,7 +28,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL, ticket_id INTEGER NOT NULL, until TEXT NOT NULL, source TEXT NOT NULL,
-    digest TEXT NOT NULL, procedure TEXT NOT NULL, risk TEXT NOT NULL,
+    digest TEXT NOT NULL, values_digest TEXT NOT NULL, procedure TEXT NOT NULL, risk TEXT NOT NULL,
     session_id TEXT NOT NULL, capability TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS attempts (
@@ -34,11 +37,12 @@ CREATE TABLE IF NOT EXISTS attempts (
 );
 """
 _ADD_GRANT = """
-INSERT INTO grants (kind, ticket_id, until, source, digest, procedure, risk, session_id, capability)
-VALUES (:kind, :ticket_id, :until, :source, :digest, :procedure, :risk, :session_id, :capability)
+INSERT INTO grants (kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability)
+VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk, :session_id, :capability)
 """
 _GRANTS = """
-SELECT kind, ticket_id, until, source, digest, procedure, risk, session_id, capability FROM grants WHERE until > :now
+SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability
+FROM grants WHERE until > :now
 """
 _WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
 _WITHDRAW_ALL = "DELETE FROM grants"
@@ -72,6 +76,9 @@ class Store:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # a started attempt must survive a power cut
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            self._db.execute("DROP TABLE IF EXISTS grants")  # consents are short; whoever is there is asked again
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
@@ -85,7 +92,7 @@ class Store:
             _ADD_GRANT,
             {
                 "kind": grant.kind, "ticket_id": grant.ticket_id, "until": _stamp(grant.until), "source": grant.source,
-                "digest": grant.digest, "procedure": grant.procedure, "risk": grant.risk,
+                "digest": grant.digest, "values": grant.values, "procedure": grant.procedure, "risk": grant.risk,
                 "session_id": grant.session_id, "capability": grant.capability,
             },
         )  # fmt: skip
@@ -94,8 +101,8 @@ class Store:
         return [
             Grant(
                 kind=ConsentKind(row[0]), ticket_id=row[1], until=datetime.fromisoformat(row[2]),
-                source=ConsentSource(row[3]), digest=row[4], procedure=row[5], risk=Risk(row[6]),
-                session_id=row[7], capability=row[8],
+                source=ConsentSource(row[3]), digest=row[4], values=row[5], procedure=row[6], risk=Risk(row[7]),
+                session_id=row[8], capability=row[9],
             )
             for row in self._db.execute(_GRANTS, {"now": _stamp(now)})
         ]  # fmt: skip

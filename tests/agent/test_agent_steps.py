@@ -24,8 +24,8 @@ from compagnon_agent.protocol.messages import (
 from compagnon_agent.protocol.parameters import Parameter, ParameterType
 
 
-async def granted(server, make, manifest) -> None:
-    await server.send(make.consent(manifest))
+async def granted(server, make, manifest, **fields) -> None:
+    await server.send(make.consent(manifest, **fields))
     answer = await server.expect(ConsentAnswer)
     assert answer.granted
 
@@ -49,8 +49,9 @@ async def test_a_consented_step_runs_and_reports(ready, make, tmp_path):
         "touch {{path}} && printf '\\033[31mété\\033[0m\\n'",
         parameters=(Parameter(name="path", type=ParameterType.PATH),),
     )
-    await granted(ready, make, manifest)
-    result = await outcome(ready, make.execute(manifest, parameters={"path": str(target)}))
+    values = {"path": str(target)}
+    await granted(ready, make, manifest, parameters=values)
+    result = await outcome(ready, make.execute(manifest, parameters=values))
     assert (result.state, result.exit_code) == (StepState.DONE, 0)
     assert result.output == "un\ndeux\nété\n"
     assert target.exists()
@@ -81,6 +82,16 @@ async def test_a_consent_covers_one_digest_and_one_ticket(ready, runner, make, t
     assert (await outcome(ready, make.execute(other))).needs_consent
     assert (await outcome(ready, make.execute(manifest, ticket_id=8))).needs_consent
     assert not marker.exists()
+
+
+async def test_a_consent_covers_the_values_that_were_shown(ready, make):
+    manifest = make.manifest("echo {{ip}}", parameters=(Parameter(name="ip", type=ParameterType.IPV4),))
+    await ready.send(make.consent(manifest))
+    answer = await ready.expect(ConsentAnswer)
+    assert (answer.granted, answer.reason) == (False, "ip: a value is needed")
+    await granted(ready, make, manifest, parameters={"ip": "10.0.0.1"})
+    assert (await outcome(ready, make.execute(manifest, parameters={"ip": "10.0.0.2"}))).needs_consent
+    assert (await outcome(ready, make.execute(manifest, parameters={"ip": " 10.0.0.1 "}))).output == "10.0.0.1\n"
 
 
 async def test_a_policy_grant_ends_with_the_policy(ready, runner, make):
@@ -234,7 +245,7 @@ async def test_consented_command_checks_run(ready, make):
 
 async def test_bad_parameters_and_steps_are_refused(ready, make):
     manifest = make.manifest("ping -c 1 {{ip}}", parameters=(Parameter(name="ip", type=ParameterType.IPV4),))
-    await granted(ready, make, manifest)
+    await granted(ready, make, manifest, parameters={"ip": "1.2.3.4"})
     for fields, said in (
         ({"parameters": {"ip": "1.2.3.4; reboot"}}, "IPv4"),
         ({"parameters": {}}, "needed"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from compagnon_agent import policy as policies
-from compagnon_agent.authorise import ChecksRequest, Grant, SessionRequest, StepRequest, authorise
+from compagnon_agent.authorise import ChecksRequest, Grant, SessionRequest, StepRequest, authorise, values_digest
 from compagnon_agent.policy import LocalPolicy, Mode, PolicyError, Subject, parse
 from compagnon_agent.protocol.checks import parse_checks
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest
@@ -30,7 +30,7 @@ MANIFEST = Manifest(
         ManifestStep(id="s2", title="b", commands=(BY_HAND,)),
     ),
 )
-STEP = StepRequest(ticket_id=7, manifest=MANIFEST, step_id="s1", phase=Phase.EXECUTE, checks=LOOK)
+STEP = StepRequest(ticket_id=7, manifest=MANIFEST, step_id="s1", phase=Phase.EXECUTE, checks=LOOK, values={})
 TERMINAL = SessionRequest(ticket_id=7, session_id=SESSION, capability="terminal")
 STEP_GRANT = Grant(
     kind=ConsentKind.PROCEDURE,
@@ -38,6 +38,7 @@ STEP_GRANT = Grant(
     until=NOW + timedelta(hours=1),
     source=ConsentSource.DIALOG,
     digest=digest(MANIFEST),
+    values=values_digest({}),
     procedure="imp-001",
     risk=Risk.MEDIUM,
 )
@@ -81,6 +82,7 @@ def test_a_step_needs_its_own_grant():
     ):
         refused = decide(STEP, other)
         assert (refused.allowed, refused.needs_consent) == (False, True)
+    assert decide(replace(STEP, values={"ip": "10.0.0.1"}), STEP_GRANT).needs_consent
     changed = replace(MANIFEST, steps=(replace(MANIFEST.steps[0], title="autre"),))
     assert not decide(replace(STEP, manifest=changed), STEP_GRANT).allowed
     assert decide(STEP, replace(STEP_GRANT, until=NOW)).reason == "the consent has ended"
