@@ -13,7 +13,7 @@ from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from procedures.format.rules.case import Known
-from procedures.library import indexing, store, texts
+from procedures.library import indexing, review_store, store, texts
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import (
     COMMENT_LIMIT,
@@ -218,7 +218,7 @@ class Library(Shelf):
                 raise Forbidden(N_("Whoever wrote or last changed a text does not judge it."))
             if version.state != VersionState.IN_REVIEW:
                 raise Conflict(N_("This version is not in review."))
-            await store.review(conn, version_id, seen, member.id, decision, comment)
+            await review_store.review(conn, version_id, seen, member.id, decision, comment)
             if decision is Decision.CHANGES and not await store.back_to_draft(conn, version_id, seen):
                 raise Conflict(CHANGED_MEANWHILE)
             action = "procedure.approved" if decision is Decision.APPROVE else "procedure.changes_requested"
@@ -229,14 +229,14 @@ class Library(Shelf):
         body = _comment(body, required=True)
         async with self._db.transaction() as conn:
             version = await self._open(conn, version_id)
-            comment_id = await store.comment(conn, version_id, (step_id or "")[:64] or None, member.id, body)
+            comment_id = await review_store.comment(conn, version_id, (step_id or "")[:64] or None, member.id, body)
             await _note(conn, member, "procedure.commented", version, comment=comment_id, step=step_id)
         return comment_id
 
     async def resolve(self, version_id: int, comment_id: int, member: Member) -> None:
         async with self._db.transaction() as conn:
             version = await self._open(conn, version_id)
-            if await store.resolve(conn, version_id, comment_id, member.id):
+            if await review_store.resolve(conn, version_id, comment_id, member.id):
                 await _note(conn, member, "procedure.comment_resolved", version, comment=comment_id)
 
     async def publish(self, version_id: int, member: Member, *, seen: str) -> Version:
@@ -250,7 +250,7 @@ class Library(Shelf):
             if version.state != VersionState.IN_REVIEW:
                 raise Conflict(N_("This version is not in review."))
             await self._check_ready(conn, version)
-            judged = verdict(version, await store.reviews(conn, version_id))
+            judged = verdict(version, await review_store.reviews(conn, version_id))
             if not judged.settled:
                 raise Conflict(N_("Two approvals by other reviewers are needed, and no open objection."))
             await self._put_in_force(conn, version, member, VersionState.IN_REVIEW, approvals=list(judged.approvals))

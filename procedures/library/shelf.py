@@ -10,7 +10,7 @@ from compagnon.db import Database
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from kb.search.model import Document, Filters
-from procedures.library import indexing, store
+from procedures.library import indexing, review_store, store
 from procedures.library.model import CODE_LIMIT, Comment, Listing, Query, Review, Summary, Verdict, Version, verdict
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ class Shelf:
 
     async def reviews(self, version: Summary) -> tuple[Sequence[Review], Verdict]:
         async with self._db.connection() as conn:
-            reviews = await store.reviews(conn, version.id)
+            reviews = await review_store.reviews(conn, version.id)
         return reviews, verdict(version, reviews)
 
     async def comments(self, version_id: int) -> Sequence[Comment]:
         async with self._db.connection() as conn:
-            return await store.comments(conn, version_id)
+            return await review_store.comments(conn, version_id)
 
     async def base_of(self, version: Summary) -> Version | None:
         """What a draft is compared with: the published version of its document, if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compagnon.auth.model import Member
@@ -180,7 +180,3 @@ def reference(run: Run) -> RunRef:
         ticket_id=run.ticket_id,
         member_id=run.member_id,
     )
-
-
-def parameters_shown(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in values.items())
