@@ -2,9 +2,9 @@
 
     python bench/pages.py [--tickets 50000] [--procedures 2000] [--rounds 60]
 
-The tickets are those of ``gen_tickets.py`` (folder COMPAGNON_PEERS, else ``../shared/peers``), so that another product can
-be loaded with the same; without it a small generator of our own makes some. The server is a process of its own, on a
-database of its own. Prints p50 and p95 in milliseconds; the first request of each page is left out.
+The tickets are those of ``gen_tickets.py`` (folder COMPAGNON_PEERS, else ``../shared/peers``), so that another product
+can be loaded with the same; without it a small generator of our own makes some. The server is a process of its own, on
+a database of its own. Prints p50 and p95 in milliseconds; the first request of each page is left out.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ TICKET_COLUMNS = (
     "updated_at, closed_at, words"
 )
 
+MESSAGE_COLUMNS = "ticket_id, member_id, visibility, body, created_at"
+FIRST_STATES = """
+INSERT INTO ticket_states (ticket_id, state, entered_at, member_id)
+SELECT id, state, created_at, opened_by FROM tickets
+"""
+
 PROCEDURE = """\
 ---
 id: ben-{number}
@@ -86,7 +92,8 @@ def corpus(count: int) -> tuple[Iterator[Mapping[str, Any]], dict[str, list[str]
     if not path.is_file():
         return own_corpus(count), {"rare": ["mot1999"], "middling": ["mot300"], "common": ["mot3"]}, "own generator"
     spec = importlib.util.spec_from_file_location("gen_tickets", path)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.tickets(count), module.probe_words(), "gen_tickets.py"
@@ -168,9 +175,7 @@ async def _tickets(conn: Any, rows: Iterator[Mapping[str, Any]], members: list[i
         for number, said, known in messages:
             visibility = "public" if said["public"] else "internal"
             await copy.write_row((number, known[said["by"] - 1], visibility, said["text"], _moment(said["at"])))
-    await conn.execute(
-        "INSERT INTO ticket_states (ticket_id, state, entered_at, member_id) SELECT id, state, created_at, opened_by FROM tickets"
-    )
+    await conn.execute(FIRST_STATES)
 
 
 def _ticket(row: Mapping[str, Any], number: int, clients: list[int], members: list[int]) -> tuple[Any, ...]:
@@ -182,8 +187,8 @@ def _ticket(row: Mapping[str, Any], number: int, clients: list[int], members: li
     last = _moment(max([row["created"], *(said["at"] for said in row["followups"])]))
     said = "\n".join([row["description"], *(said["text"] for said in row["followups"])])
     return (
-        clients[number % len(clients)], row["title"], row["description"], impact, urgency, row["priority"], state, owner,
-        SKILLS[row["queue"] % len(SKILLS)], DEPARTEMENTS[row["queue"] % len(DEPARTEMENTS)], members[0],
+        clients[number % len(clients)], row["title"], row["description"], impact, urgency, row["priority"], state,
+        owner, SKILLS[row["queue"] % len(SKILLS)], DEPARTEMENTS[row["queue"] % len(DEPARTEMENTS)], members[0],
         _moment(row["created"]), last, last if state == "closed" else None, tsvector_text(row["title"], said),
     )  # fmt: skip
 
@@ -206,9 +211,11 @@ def _procedure(number: int, dice: random.Random, vocabulary: list[str]) -> str:
 def measure(url: str, probes: Mapping[str, list[str]], tickets: int, rounds: int) -> None:
     with httpx.Client(base_url=url, timeout=60, headers={"origin": url, "accept": "text/html"}) as client:
         token = _sign_in(client)
-        form = {"x-csrf-token": token}
+        form = {"x-csrftoken": token}
         words = {kind: found[:20] for kind, found in probes.items()}
+        style = re.search(r'href="(/static/[^"]+/shell/parts.css)"', client.get("/account").text)
         pages = {
+            "a static file (reference)": lambda n: client.get(style[1] if style else "/sign-in"),
             "dashboard": lambda n: client.get("/"),
             "tickets: open": lambda n: client.get("/tickets"),
             "tickets: all, by priority": lambda n: client.get("/tickets?state=all&sort=priority"),
