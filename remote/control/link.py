@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import secrets
 import time
@@ -244,8 +245,9 @@ class AgentLink:
             return ""
 
     async def _consent_to(self, request: StepRequest) -> messages.ConsentAnswer:
-        """One question for a manifest and ticket, however many steps wait for its answer."""
-        key = (request.machine_id, request.ticket_id, digest(request.manifest))
+        """One question for a manifest, its parameters and ticket, however many steps wait for its answer."""
+        values = json.dumps(dict(request.parameters), sort_keys=True)
+        key = (request.machine_id, request.ticket_id, digest(request.manifest) + values)
         if key not in self._asking:
             self._asking[key] = asyncio.ensure_future(self._ask_for_manifest(request))
             self._asking[key].add_done_callback(lambda _: self._asking.pop(key, None))

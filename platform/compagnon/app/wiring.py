@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from litestar import Litestar
 
+from compagnon.auth.model import Member
 from compagnon.auth.service import Members
 from compagnon.db import Database
 from compagnon.directory.service import Directory
@@ -25,6 +26,7 @@ from procedures.feature import build as build_procedures
 from remote.control.link import AgentLink
 from remote.feature import Remote
 from remote.feature import build as build_remote
+from remote.machines.desk import OpenTickets
 from remote.sessions.rooms import Rooms
 from tickets.feature import Tickets
 from tickets.feature import build as build_tickets
@@ -72,7 +74,18 @@ def build_services(settings: Settings, database_url: str) -> Services:
         sessions=remote.sessions,
         dashboard_panels=[*procedures.feature.dashboard_panels, *remote.feature.dashboard_panels],
     )
+    remote.desk.open_tickets = _tickets_to_act_on(tickets)
     return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)
+
+
+def _tickets_to_act_on(tickets: Tickets) -> OpenTickets:
+    """What a machine's page offers when a terminal is asked for: the client's open tickets that are the member's."""
+
+    async def found(member: Member, client_id: int) -> list[tuple[int, str]]:
+        several = await tickets.desk.of_client(client_id, only_open=True)
+        return [(one.id, one.title) for one in several if await tickets.gate.may_act(one.id, member.id)]
+
+    return found
 
 
 def build_kernel(settings: Settings, db: Database) -> Kernel:
