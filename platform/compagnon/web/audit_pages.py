@@ -49,9 +49,10 @@ class AuditPages(Controller):
         actor: Short = "",
         before: Annotated[int | None, QueryParameter(ge=1)] = None,
     ) -> Template:
-        wanted = {"subject": subject.strip() or None, "actor": actor.strip() or None, "before": before}
         async with db.connection() as conn:
-            found = await store.recent(conn, limit=PAGE + 1, **wanted)
+            found = await store.recent(
+                conn, subject=subject.strip() or None, actor=actor.strip() or None, before=before, limit=PAGE + 1
+            )
         ids = {int(key) for record in found if (key := _member_key(record.actor))}
         return page(
             request,

@@ -63,7 +63,7 @@ def exception_handlers(settings: Settings) -> ExceptionHandlersMap:
 
     def refuse_http(request: AnyRequest, error: Exception) -> Response[Any]:
         assert isinstance(error, HTTPException)
-        if error.status_code >= 500 and error.detail != GONE:
+        if error.status_code >= 500:
             return fault(request, error)
         allow = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
         return _answer(request, error.status_code, "", headers=allow)
@@ -73,6 +73,8 @@ def exception_handlers(settings: Settings) -> ExceptionHandlersMap:
         return _answer(request, Unavailable.status, "")
 
     def fault(request: AnyRequest, error: Exception) -> Response[Any]:
+        if getattr(error, "detail", "") == GONE:
+            return _answer(request, 400, "")
         identity = _context(request).request_id
         log.error("request %s: %s %s failed", identity, request.method, request.scope["path"], exc_info=error)
         return _answer(request, 500, "")
