@@ -69,12 +69,13 @@ class Agent:
         assert process.returncode is not None
         return process.returncode, output.decode()
 
-    async def enrol(self, url: str, code: str) -> None:
+    async def enrol(self, url: str, code: str) -> str:
         status, output = await self.cli("enroll", url, code)
         assert status == 0, output
         found = re.search(r"machine (\d+)", output)
         assert found, output
         self.machine_id = int(found.group(1))
+        return output
 
     def policy(self, text: str = POLICY) -> None:
         (self.folder / "policy.toml").write_text(text)

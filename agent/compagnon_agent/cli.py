@@ -12,6 +12,7 @@ from pathlib import Path
 from . import __version__, audit, identity, local, policy, service
 from .checks.system import identify
 from .enrol import EnrolmentError, enrol
+from .protocol.signing import fingerprint
 from .run import only_one, serve
 from .settings import Settings, SettingsError, private_folder, write_private
 from .store import STORE_FILE
@@ -74,6 +75,8 @@ def _enrol(settings: Settings, options: argparse.Namespace) -> int:
             write_private(folder / policy.POLICY_FILE, policy.DEFAULT.encode())
     waiting = " A technician must approve it now." if done.state == "pending" else ""
     print(f"Enrolled as machine {done.machine_id}.{waiting}")
+    digits = fingerprint(identity.public_bytes(identity.key_of(folder)))
+    print(f"Read these digits out: the technician sees the same ones.  {digits}")
     return 0
 
 

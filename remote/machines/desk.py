@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from compagnon.auth.model import Member
 from compagnon.errors import NotFound
 from compagnon.web.feature import Panel
+from compagnon_agent.protocol.signing import fingerprint
 from procedures.environments.model import EnvironmentName
 from procedures.environments.service import Environments
 from procedures.ports import TicketGate
 from procedures.runs.service import Runs
 from remote.control.link import AgentLink, PendingConsent
 from remote.machines.drift import Drift
-from remote.machines.facts import Facts, fingerprint
+from remote.machines.facts import Facts
 from remote.machines.model import CheckState, Machine, MachineEvent, MachineState, Reported
 from remote.machines.scheduler import CheckScheduler
 from remote.sessions.model import Session

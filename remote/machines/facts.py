@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -161,10 +160,3 @@ def bounded_policy(raw: Mapping[str, Any]) -> dict[str, Any]:
         "sheet": bounds.texts(raw.get("sheet"), count=40, limit=40),
         "source": "\n".join(bounds.text(line, 200) for line in lines)[:8192],
     }
-
-
-def fingerprint(public_key: bytes) -> str:
-    """Twelve digits to compare by voice: ``4711 0815 1234`` (40 bits of SHA-256, enough for a code of 15 minutes)."""
-    number = int.from_bytes(hashlib.sha256(public_key).digest()[:8], "big") % 10**12
-    digits = f"{number:012d}"
-    return f"{digits[:4]} {digits[4:8]} {digits[8:]}"

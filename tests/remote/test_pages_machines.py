@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from remote.machines.facts import fingerprint
+from compagnon_agent.protocol.signing import fingerprint
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egpj.exe"
 
@@ -14,11 +14,12 @@ async def test_from_a_code_on_the_phone_to_an_approved_machine(server, cast, cli
     code = re.search(r'data-enrolment-code="(\d{8})"', answer.text)
     assert code, answer.text
     agent = agents()
-    await agent.enrol(server.url, f"{code[1][:4]} {code[1][4:]}")
+    said = await agent.enrol(server.url, f"{code[1][:4]} {code[1][4:]}")
     machine = await server.services.remote.machines.get(agent.machine_id)
     page = await alice.get(machine.url)
     assert page.status_code == 200
     assert fingerprint(machine.public_key) in page.text
+    assert fingerprint(machine.public_key) in said, "the same digits on both sides"
     answer = await alice.post(f"{machine.url}/approve", data={"name": "Caisse"})
     assert answer.status_code == 303
     assert (await server.services.remote.machines.get(machine.id)).state == "approved"

@@ -5,6 +5,7 @@ Every text begins with its own context and length-prefixes each part, so that no
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 NONCE_LENGTH = 32
@@ -44,3 +45,10 @@ def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_no
     """Signed by the server in its verdict (``welcome``, ``pending`` or ``revoked``): it holds the pinned key."""
     number = machine_id.to_bytes(8, "big")
     return _pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
+
+
+def fingerprint(public_key: bytes) -> str:
+    """Twelve digits of a key to compare by voice: ``4711 0815 1234`` (40 bits of SHA-256, for a code of 15 minutes)."""
+    number = int.from_bytes(hashlib.sha256(public_key).digest()[:8], "big") % 10**12
+    digits = f"{number:012d}"
+    return f"{digits[:4]} {digits[4:8]} {digits[8:]}"
