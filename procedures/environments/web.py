@@ -19,6 +19,7 @@ AnyRequest = Request[Any, Any, Any]
 
 @get("/environments")
 async def show_list(request: AnyRequest, member: Member, environments: Environments) -> Template:
+    """The standard environments that machines are installed to."""
     return page(request, "procedures/environments.html", listed=await environments.list(member.locale), **common())
 
 
@@ -26,6 +27,7 @@ async def show_list(request: AnyRequest, member: Member, environments: Environme
 async def show(
     request: AnyRequest, code: FromPath[str], member: Member, environments: Environments, library: Library
 ) -> Template:
+    """One environment: its checks, the procedure that repairs each, and the client's desktop."""
     found = await environments.current(code, language(request, member))
     repairs = [promise.repair for promise in found.procedure.conformity if promise.repair]
     return page(

@@ -38,6 +38,7 @@ def common() -> Mapping[str, Any]:
 
 @get("/procedures", name="procedures")
 async def show_list(request: AnyRequest, member: Member, library: Library) -> Template:
+    """The library: procedures in force, filtered by words, kind, environment and language."""
     form = Form(dict(request.query_params))
     query = Query(
         locale=member.locale,
@@ -73,6 +74,7 @@ async def read_version(
     library: Library,
     environments: Environments,
 ) -> Template:
+    """One published version as it was, also when a newer one is in force."""
     if not 1 <= number <= 2**31 - 1:
         raise NotFound(N_("There is no such procedure or version."))
     version = await library.version(code, language(request, member), number)
@@ -125,6 +127,7 @@ async def source(request: AnyRequest, code: FromPath[str], member: Member, libra
 
 @post("/procedures/{code:str}/withdraw")
 async def withdraw(request: AnyRequest, code: FromPath[str], form: Form, member: Member, library: Library) -> Redirect:
+    """Take a version out of force, with a reason; runs that follow it go on."""
     version_id = form.identity("version")
     reason = form.lines("reason", limit=2000)
     form.check()

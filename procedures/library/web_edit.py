@@ -25,12 +25,14 @@ AnyRequest = Request[Any, Any, Any]
 
 @get("/procedures/new")
 async def new(request: AnyRequest, member: Member) -> Template:
+    """The editor with an empty procedure."""
     title = gettext(N_("What this procedure does"))
     return _editor(request, texts.skeleton(None, member.locale, title), action="/procedures/new", key="new")
 
 
 @post("/procedures/new")
 async def create(request: AnyRequest, form: Form, member: Member, library: Library) -> Template | Redirect:
+    """Keep a new draft, of a new procedure or of a changed one."""
     text, reason = _text(form), form.lines("reason", limit=2000, required=False)
     try:
         form.check()
@@ -55,6 +57,7 @@ async def edit_published(
 
 @get("/reviews/{version_id:int}/edit")
 async def edit(request: AnyRequest, version_id: FromPath[int], library: Library) -> Template | Redirect:
+    """The editor with a draft."""
     version = await library.get(version_id)
     if not version.open:
         return redirect(version.url)
@@ -65,6 +68,7 @@ async def edit(request: AnyRequest, version_id: FromPath[int], library: Library)
 async def save(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
+    """Keep a draft and, if asked, send it to review; what someone else changed meanwhile is shown."""
     text, seen = _text(form), form.text("seen", limit=64)
     reason = form.lines("reason", limit=2000, required=False)
     submit = form.value("then") == "submit"

@@ -26,6 +26,7 @@ AnyRequest = Request[Any, Any, Any]
 
 @get("/reviews")
 async def waiting(request: AnyRequest, member: Member, library: Library) -> Template:
+    """Drafts and reviews: what waits for the member, their own drafts, the others'."""
     own, others = await library.open_for(member)
     waiting = await library.waiting_for(member)
     return page(request, "procedures/reviews.html", waiting=waiting, own=own, others=others, **common())
@@ -33,6 +34,7 @@ async def waiting(request: AnyRequest, member: Member, library: Library) -> Temp
 
 @get("/reviews/{version_id:int}")
 async def show(request: AnyRequest, version_id: FromPath[int], member: Member, library: Library) -> Template | Redirect:
+    """One draft as a difference to the version in force, with findings, comments and decisions."""
     return await _show(request, version_id, member, library)
 
 
@@ -86,6 +88,7 @@ def _by_step(comments: Sequence[Comment], reading: texts.Reading) -> dict[str, l
 async def submit(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
+    """Send a draft to review; refused while a rule is broken."""
     try:
         await library.submit(version_id, member, seen=form.value("seen"))
     except (NotReady, Conflict) as error:
@@ -116,6 +119,7 @@ async def approve(
 async def request_changes(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
+    """Send a draft back to its author with what has to change."""
     try:
         comment = form.lines("comment", limit=5000)
         form.check()
@@ -130,6 +134,7 @@ async def request_changes(
 async def publish(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
+    """Put an approved draft in force as the next version."""
     try:
         version = await library.publish(version_id, member, seen=form.value("seen"))
     except (NotReady, Conflict) as error:
@@ -142,6 +147,7 @@ async def publish(
 async def comment(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Redirect:
+    """Comment on a draft or on one of its steps."""
     body = form.lines("comment", limit=5000)
     step_id = form.text("step", limit=64, required=False) or None
     form.check()
@@ -151,12 +157,14 @@ async def comment(
 
 @post("/reviews/{version_id:int}/comments/{comment_id:int}/resolve")
 async def resolve(version_id: FromPath[int], comment_id: FromPath[int], member: Member, library: Library) -> Redirect:
+    """Say that a comment is settled."""
     await library.resolve(version_id, comment_id, member)
     return redirect(f"/reviews/{version_id}")
 
 
 @post("/reviews/{version_id:int}/rebase")
 async def rebase(request: AnyRequest, version_id: FromPath[int], member: Member, library: Library) -> Redirect:
+    """Let a draft build on the version that came into force meanwhile."""
     await library.rebase(version_id, member)
     toast(request, N_("The draft now builds on the version in force."))
     return redirect(f"/reviews/{version_id}")
@@ -166,6 +174,7 @@ async def rebase(request: AnyRequest, version_id: FromPath[int], member: Member,
 async def discard(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Redirect:
+    """Throw a draft away, with a reason if there is one."""
     await library.discard(version_id, member, reason=form.lines("reason", limit=2000, required=False))
     toast(request, N_("The draft was discarded."))
     return redirect("/reviews")

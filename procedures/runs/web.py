@@ -35,6 +35,7 @@ UPLOAD_LIMIT = PICTURE_LIMIT + 64 * 1024  # bytes of the whole form
 
 @get("/runs")
 async def show_list(request: AnyRequest, member: Member, runs: Runs) -> Template:
+    """The member's runs, those of others now, and those that ended lately."""
     active, ended = await runs.recent()
     mine = await runs.active_for(member)
     others = [run for run in active if run.member_id != member.id]
@@ -110,6 +111,7 @@ async def start(
     gateway: MachineGateway,
     gate: TicketGate,
 ) -> Template | Redirect:
+    """Start a run of the version in force, on a machine and for a ticket where they are named."""
     version = await library.published(code, language(request, member))
     plan = plan_of_version(version)
     machine_id, ticket_id = form.optional_identity("machine"), form.optional_identity("ticket")
@@ -189,6 +191,7 @@ async def show(
     gateway: MachineGateway,
     members: Members,
 ) -> Template:
+    """A run: the step to do now, what was done, and the evidence."""
     context = await _context(request, run_id, member, runs, library, environments, gateway)
     others = [other for other in await members.listed() if other.id != context["run"].member_id]
     return page(request, "procedures/run.html", others=others, **context)
@@ -232,6 +235,7 @@ def _back(request: AnyRequest, run_id: int, error: AppError) -> Redirect:
 
 @post("/runs/{run_id:int}/outcome")
 async def attest(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
+    """Say how the current step ended: done, failed, or skipped with a justification."""
     outcome = form.choice("outcome", Outcome)
     revision = form.integer("revision", minimum=1)
     justification = form.lines("justification", limit=2000, required=False)
@@ -245,6 +249,7 @@ async def attest(request: AnyRequest, run_id: FromPath[int], form: Form, member:
 
 @post("/runs/{run_id:int}/ask")
 async def ask(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
+    """Ask the agent to check, execute or verify the current step."""
     phase, revision = form.choice("phase", Phase), form.integer("revision", minimum=1)
     try:
         form.check()
@@ -258,6 +263,7 @@ async def ask(request: AnyRequest, run_id: FromPath[int], form: Form, member: Me
 async def ask_again(
     request: AnyRequest, run_id: FromPath[int], attempt_id: FromPath[str], member: Member, runs: Runs
 ) -> Redirect:
+    """Send an unanswered request to the agent once more; it never executes twice."""
     try:
         await runs.ask_again(run_id, member, attempt_id)
     except (Invalid, Conflict, Forbidden) as error:
@@ -269,6 +275,7 @@ async def ask_again(
 async def stop_waiting(
     request: AnyRequest, run_id: FromPath[int], attempt_id: FromPath[str], member: Member, runs: Runs
 ) -> Redirect:
+    """Stop waiting for the agent's answer to a request."""
     try:
         await runs.stop_waiting(run_id, member, attempt_id)
     except (Invalid, Conflict, Forbidden) as error:
@@ -278,6 +285,7 @@ async def stop_waiting(
 
 @post("/runs/{run_id:int}/notes")
 async def add_note(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
+    """Add a note or an output to the current step as evidence."""
     body = form.lines("body", limit=NOTE_LIMIT)
     kind = form.choice("kind", EvidenceKind, default=EvidenceKind.NOTE)
     if kind is EvidenceKind.PICTURE:
@@ -292,6 +300,7 @@ async def add_note(request: AnyRequest, run_id: FromPath[int], form: Form, membe
 
 @post("/runs/{run_id:int}/pictures", request_max_body_size=UPLOAD_LIMIT)
 async def add_picture(request: AnyRequest, run_id: FromPath[int], member: Member, runs: Runs) -> Redirect:
+    """Add a picture to the current step as evidence."""
     sent = await request.form()
     file, caption = sent.get("picture"), sent.get("caption")
     data = await file.read() if isinstance(file, UploadFile) else b""
@@ -304,6 +313,7 @@ async def add_picture(request: AnyRequest, run_id: FromPath[int], member: Member
 
 @get("/runs/{run_id:int}/evidence/{evidence_id:int}", opt={"cache": True})
 async def picture(run_id: FromPath[int], evidence_id: FromPath[int], runs: Runs) -> Response[bytes]:
+    """A picture that was kept as evidence."""
     data, media_type = await runs.picture(run_id, evidence_id)
     headers = {"Cache-Control": "private, max-age=86400, immutable", "Content-Disposition": "inline"}
     return Response(data, media_type=media_type, headers=headers)
@@ -311,6 +321,7 @@ async def picture(run_id: FromPath[int], evidence_id: FromPath[int], runs: Runs)
 
 @post("/runs/{run_id:int}/hand-over")
 async def hand_over(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
+    """Hand a run over to another member."""
     revision, to_id = form.integer("revision", minimum=1), form.identity("to")
     try:
         form.check()
@@ -323,6 +334,7 @@ async def hand_over(request: AnyRequest, run_id: FromPath[int], form: Form, memb
 
 @post("/runs/{run_id:int}/abandon")
 async def abandon(request: AnyRequest, run_id: FromPath[int], form: Form, member: Member, runs: Runs) -> Redirect:
+    """End a run before its last step, with a reason."""
     revision, reason = form.integer("revision", minimum=1), form.lines("reason", limit=2000, required=False)
     try:
         form.check()
@@ -334,6 +346,7 @@ async def abandon(request: AnyRequest, run_id: FromPath[int], form: Form, member
 
 @post("/runs/{run_id:int}/verify")
 async def verify(request: AnyRequest, run_id: FromPath[int], member: Member, runs: Runs) -> Redirect:
+    """Ask the agent whether the procedure's result holds on the machine."""
     await runs.verify_result(run_id, member)
     return redirect(f"/runs/{run_id}#result")
 

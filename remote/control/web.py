@@ -36,6 +36,7 @@ MACHINE = {"public": True, "anonymous": True, "csrf": False}  # proves itself wi
 def enrol_handler(link: AgentLink) -> HTTPRouteHandler:
     @post("/agent/enroll", opt=MACHINE, request_max_body_size=ENROL_BYTES, status_code=201)
     async def enrol(request: Request[Any, Any, Any]) -> Response[dict[str, object]]:
+        """An agent shows its enrolment code and its new key; answers its machine id and the server's key."""
         try:
             wanted = read_enrolment(await request.json())
             machine = await link.machines.enrol(wanted, wire.address(request.scope))
@@ -85,6 +86,7 @@ def _bytes(value: object, length: int, field: str) -> bytes:
 def control_handler(link: AgentLink) -> ASGIRouteHandler:
     @asgi("/agent/control", opt=MACHINE, copy_scope=False)
     async def control(scope: Scope, receive: Receive, send: Send) -> None:
+        """The one control connection of each agent (WebSocket; see docs/reference/protocol.md)."""
         if scope["type"] != ScopeType.WEBSOCKET:
             await not_a_websocket(send)
             return

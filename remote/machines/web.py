@@ -211,6 +211,7 @@ async def consent(request: AnyRequest, desk: Desk, machine_id: FromPath[int]) ->
 async def approve(
     request: AnyRequest, form: Form, member: Member, desk: Desk, directory: Directory, machine_id: FromPath[int]
 ) -> Template | Redirect:
+    """Let a new machine in: name, site and environment are confirmed by a member."""
     name = form.text("name", limit=80)
     site_id = form.optional_identity("site_id")
     form.check()
@@ -223,6 +224,7 @@ async def approve(
 
 @post("/machines/{machine_id:int}/revoke")
 async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
+    """Lock a machine out; its agent is told, and its key never accepted again."""
     machine = await desk.link.machines.revoke(member, machine_id)
     await desk.sessions.end_for_machine(machine_id)
     await desk.link.changed(machine_id)
@@ -232,6 +234,7 @@ async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: Fr
 
 @post("/machines/{machine_id:int}/rename")
 async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
+    """Give a machine another name."""
     name = form.text("name", limit=80)
     form.check()
     await desk.link.machines.rename(member, machine_id, name)
@@ -242,6 +245,7 @@ async def rename(request: AnyRequest, form: Form, member: Member, desk: Desk, ma
 
 @post("/machines/{machine_id:int}/environment")
 async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
+    """Say to which environment a machine is installed."""
     environment = await desk.known_environment(form.text("environment", limit=80, required=False))
     await desk.link.machines.declare(member, machine_id, environment)
     await desk.link.changed(machine_id)
@@ -268,6 +272,7 @@ async def check_now(request: AnyRequest, member: Member, desk: Desk, machine_id:
 
 @post("/machines/{machine_id:int}/waivers")
 async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]) -> Redirect:
+    """Accept a failing check until a day, with a justification (waiver)."""
     key = form.text("key", limit=300)
     justification = form.text("justification", limit=1000)
     until = form.day("until", required=True)
@@ -282,6 +287,7 @@ async def waive(request: AnyRequest, form: Form, member: Member, desk: Desk, mac
 async def withdraw(
     request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int], waiver_id: FromPath[int]
 ) -> Redirect:
+    """End a waiver before its time."""
     await desk.drift.withdraw(member, machine_id, waiver_id)
     toast(request, N_("The waiver is withdrawn."))
     return redirect(f"/machines/{machine_id}")

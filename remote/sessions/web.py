@@ -72,6 +72,7 @@ async def open_session(
 async def shown(
     request: AnyRequest, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms, session_id: SessionId
 ) -> Template:
+    """The terminal of a remote session, and who is in it."""
     session = await sessions.get(session_id)
     await sessions.require_entry(session, member)
     return page(request, "remote/session.html", **await _context(session, member, sessions, desk, rooms))
@@ -120,6 +121,7 @@ async def ws_ticket(
 
 @post("/sessions/{session_id:str}/end")
 async def stop(request: AnyRequest, member: Member, sessions: Sessions, session_id: SessionId) -> Redirect:
+    """End a remote session for everybody."""
     await sessions.stop(member, session_id)
     toast(request, N_("The session is over."))
     return redirect(f"/sessions/{session_id}")
@@ -129,6 +131,7 @@ async def stop(request: AnyRequest, member: Member, sessions: Sessions, session_
 async def hand_over(
     request: AnyRequest, form: Form, member: Member, sessions: Sessions, session_id: SessionId
 ) -> Redirect:
+    """Give the keyboard of a session to another participant."""
     to_id = form.identity("to")
     form.check()
     await sessions.hand_over(member, session_id, to_id)
@@ -139,6 +142,7 @@ async def hand_over(
 async def invite(
     request: AnyRequest, form: Form, member: Member, sessions: Sessions, members: Members, session_id: SessionId
 ) -> Redirect:
+    """Let another member join a session."""
     guest_id = form.identity("member_id")
     form.check()
     await sessions.invite(member, session_id, guest_id)
@@ -256,6 +260,7 @@ async def _note_from_viewer(viewer: Viewer, room: Room, raw: str) -> None:
 def agent_session_handler(link: AgentLink, rooms: Rooms, sessions: Sessions) -> ASGIRouteHandler:
     @asgi("/agent/sessions/{session_id:str}", opt=MACHINE, copy_scope=False)
     async def agent_session(scope: Scope, receive: Receive, send: Send) -> None:
+        """The connection an agent dials for one remote session (WebSocket; see docs/reference/protocol.md)."""
         if scope["type"] != ScopeType.WEBSOCKET:
             await not_a_websocket(send)
             return

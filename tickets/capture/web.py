@@ -49,6 +49,7 @@ class CapturePages(Controller):
         members: Members,
         ticket_desk: Desk,
     ) -> Template | Redirect:
+        """Open a ticket; the same form sent twice opens one."""
         if form.value("do") in {"refresh", "add-caller"} or form.value("pick"):
             return await self._without_script(request, member, form, capture, members)
         new = await _typed(form, member, capture)
@@ -101,6 +102,7 @@ class CapturePages(Controller):
 
     @post("/priority", status_code=200)
     async def priority(self, request: AnyRequest, form: Form) -> Template:
+        """The priority that the chosen impact and urgency make."""
         return fragment(request, "tickets/new/_priority.html", priority=_priority(form), **words())
 
 

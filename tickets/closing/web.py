@@ -42,6 +42,7 @@ class ClosingPages(Controller):
         sessions: Sessions,
         ticket_desk: Desk,
     ) -> Template | Redirect:
+        """The form to close a ticket: result, resolution, time, and whether the procedure was right."""
         ticket = await ticket_desk.get(ticket_id)
         if ticket.closed_at:
             return redirect(ticket.url)
@@ -61,6 +62,7 @@ class ClosingPages(Controller):
         ticket_desk: Desk,
         library: Library,
     ) -> Template | Redirect:
+        """Close a ticket; a wrong or missing procedure becomes a proposed change."""
         asked = _read(form)
         if form.ok:
             try:

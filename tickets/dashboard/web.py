@@ -18,6 +18,7 @@ class DashboardPages(Controller):
 
     @get("/")
     async def show(self, request: AnyRequest, member: Member, dashboards: Dashboards) -> Template:
+        """The first page: calls for help, the member's tickets, runs and reviews."""
         return page(request, "tickets/dashboard.html", **await _shown(request, member, dashboards))
 
     @get("/dashboard/fragment")

@@ -42,6 +42,7 @@ class TicketPages(Controller):
     async def show(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, stories: Stories, members: Members
     ) -> Template:
+        """A ticket: symptom, likely procedures, conversation, runs, sessions, calls."""
         story = await stories.of(ticket_id)
         return page(request, "tickets/show.html", **await _shown(story, member, members))
 
@@ -79,6 +80,7 @@ class TicketPages(Controller):
         stories: Stories,
         members: Members,
     ) -> Template | Redirect:
+        """Write to the client (public) or to the members (internal)."""
         body = form.lines("body", limit=MESSAGE_LIMIT)
         visibility = form.choice("visibility", Visibility, default=Visibility.INTERNAL)
         key = form.text("request_key", limit=40, required=False) or None
@@ -96,6 +98,7 @@ class TicketPages(Controller):
     async def move(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
+        """Change a ticket's state, with a reason where one is asked for."""
         to = form.choice("to", State)
         revision = form.integer("revision")
         reason = form.text("reason", limit=REASON_LIMIT, required=False)
@@ -107,6 +110,7 @@ class TicketPages(Controller):
     async def assign(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
+        """Take a ticket, give it to another member, or give it back."""
         owner_id = form.optional_identity("owner_id")
         revision = form.integer("revision")
         form.check()
@@ -119,6 +123,7 @@ class TicketPages(Controller):
     async def edit(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
+        """Change title, machine, skill, impact and urgency."""
         title = form.text("title", limit=TITLE_LIMIT)
         impact, urgency = form.choice("impact", Impact), form.choice("urgency", Urgency)
         skill = form.text("skill", limit=40, required=False) or None
@@ -142,6 +147,7 @@ class TicketPages(Controller):
     async def add_time(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
+        """Account minutes of work on a ticket."""
         minutes = form.integer("minutes", minimum=1, maximum=MINUTES_LIMIT)
         note = form.text("note", limit=REASON_LIMIT, required=False)
         key = form.text("request_key", limit=40, required=False) or None
@@ -154,6 +160,7 @@ class TicketPages(Controller):
     async def add_collaborator(
         self, ticket_id: FromPath[int], member: Member, form: Form, ticket_desk: Desk
     ) -> Redirect:
+        """Let another member work on a ticket."""
         collaborator_id = form.identity("member_id")
         form.check()
         await ticket_desk.add_collaborator(ticket_id, member, collaborator_id)
@@ -163,6 +170,7 @@ class TicketPages(Controller):
     async def remove_collaborator(
         self, ticket_id: FromPath[int], collaborator_id: FromPath[int], member: Member, ticket_desk: Desk
     ) -> Redirect:
+        """End a member's collaboration on a ticket."""
         await ticket_desk.remove_collaborator(ticket_id, member, collaborator_id)
         return redirect(f"/tickets/{ticket_id}")
 

@@ -50,6 +50,7 @@ class EscalationPages(Controller):
     async def preview(
         self, request: AnyRequest, ticket_id: FromPath[int], member: Member, ticket_desk: Desk, escalations: Escalations
     ) -> Template:
+        """Who would be asked for a skill, in which order and why."""
         ticket = await ticket_desk.get(ticket_id)
         skill = query_form(request).text("skill", limit=40, required=False)
         ranked = await escalations.preview(ticket, skill, member) if skill else ()
@@ -67,6 +68,7 @@ class EscalationPages(Controller):
         members: Members,
         sessions: Sessions,
     ) -> Template | Redirect:
+        """Call experts of a skill; the circle widens while nobody answers."""
         skill = form.text("skill", limit=40)
         question = form.lines("question", limit=QUESTION_LIMIT, required=False)
         run_id = form.optional_identity("run")
@@ -116,6 +118,7 @@ class EscalationPages(Controller):
         form: Form,
         escalations: Escalations,
     ) -> Redirect:
+        """Decline a call, with a reason."""
         await _check_of(ticket_id, escalation_id, escalations)
         reason = form.text("reason", limit=ANSWER_LIMIT)
         form.check()
@@ -132,6 +135,7 @@ class EscalationPages(Controller):
         member: Member,
         escalations: Escalations,
     ) -> Redirect:
+        """Take a call back."""
         await _check_of(ticket_id, escalation_id, escalations)
         await escalations.cancel(escalation_id, member)
         toast(request, N_("The call is taken back."), kind="info")

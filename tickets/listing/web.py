@@ -61,6 +61,7 @@ class TicketListPages(Controller):
 
     @post("/filters", status_code=303)
     async def keep_filter(self, request: AnyRequest, member: Member, form: Form, ticket_list: TicketList) -> Redirect:
+        """Keep the filters of a list under a name."""
         name = form.text("name", limit=NAME_LIMIT)
         asked = form.text("query", limit=QUERY_LIMIT, required=False)
         form.check()
@@ -72,6 +73,7 @@ class TicketListPages(Controller):
     async def forget_filter(
         self, request: AnyRequest, filter_id: FromPath[int], member: Member, ticket_list: TicketList
     ) -> Redirect:
+        """Remove a kept filter."""
         await ticket_list.forget(member, filter_id)
         toast(request, N_("The filter is removed."))
         return redirect("/tickets")

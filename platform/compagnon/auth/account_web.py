@@ -32,10 +32,12 @@ class AccountPages(Controller):
 
     @get("/")
     async def show_account(self, request: AnyRequest, member: Member, members: Members, sign_ins: SignIns) -> Template:
+        """The member's own account: language, theme, availability, password, devices."""
         return await _account(request, member, members, sign_ins, Form())
 
     @post("/preferences", status_code=303)
     async def set_preferences(self, request: AnyRequest, member: Member, members: Members, form: Form) -> Redirect:
+        """Choose language and theme."""
         locale = form.one_of("locale", LOCALES, default=member.locale)
         theme = form.one_of("theme", THEMES, default=member.theme)
         back = inside(form.text("next", limit=2000, required=False) or "/account")
@@ -48,6 +50,7 @@ class AccountPages(Controller):
 
     @post("/availability", status_code=303)
     async def set_availability(self, request: AnyRequest, member: Member, members: Members, form: Form) -> Redirect:
+        """Say whether one can be asked for help, and until when that holds."""
         available = form.one_of("available", ("yes", "no"), default="yes") == "yes"
         until = form.one_of("until", UNTIL, default="")
         back = inside(form.text("next", limit=2000, required=False) or "/account")
@@ -66,6 +69,7 @@ class AccountPages(Controller):
         settings: Settings,
         form: Form,
     ) -> Template | Redirect:
+        """Change one's own password; all other devices are signed out."""
         old, new, again = form.secret("old"), form.secret("password"), form.secret("again")
         if form.ok and new != again:
             form.refuse("again", N_("The two passwords are not the same."))
@@ -82,6 +86,7 @@ class AccountPages(Controller):
     async def sign_out_device(
         self, request: AnyRequest, sign_in_id: FromPath[int], member: Member, sign_ins: SignIns
     ) -> Redirect:
+        """Sign out on one other device."""
         await sign_ins.sign_out_one(member, sign_in_id)
         toast(request, N_("This device is signed out."))
         return redirect("/account")
@@ -90,6 +95,7 @@ class AccountPages(Controller):
     async def sign_out_everywhere(
         self, request: AnyRequest, member: Member, sign_ins: SignIns, settings: Settings
     ) -> Redirect:
+        """Sign out on all devices, this one too."""
         await sign_ins.sign_out_everywhere(member.id)
         forget_cookie(request, settings)
         return redirect("/sign-in")

@@ -41,6 +41,7 @@ class MemberPages(Controller):
         skill: Short = "",
         departement: Short = "",
     ) -> Template:
+        """The members: found by name, skill or département, with who is available."""
         everyone = member.role.covers(Role.ADMINISTRATOR)
         found = await members.listed(fragment=q, skill=skill, departement=departement, inactive=everyone)
         return page(
@@ -56,12 +57,14 @@ class MemberPages(Controller):
 
     @get("/new", guards=ADMINISTRATOR)
     async def new_member(self, request: AnyRequest, member: Member, members: Members) -> Template:
+        """The form for a new member."""
         return await _edit(request, member, members, Form(initial={"role": Role.MEMBER, "locale": "fr"}), None)
 
     @post("/new", guards=ADMINISTRATOR, status_code=200)
     async def create_member(
         self, request: AnyRequest, member: Member, members: Members, form: Form
     ) -> Template | Redirect:
+        """Add a member with a first password."""
         typed = await _typed(form, members)
         password, locale = form.secret("password"), form.one_of("locale", LOCALES, default="fr")
         if form.ok:
@@ -78,6 +81,7 @@ class MemberPages(Controller):
     async def show_member(
         self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members
     ) -> Template:
+        """One member: phone, départements, skills, availability."""
         return page(
             request,
             "auth/member.html",
@@ -90,6 +94,7 @@ class MemberPages(Controller):
     async def edit_member(
         self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members
     ) -> Template:
+        """The form to change a member's data, role and skills."""
         shown = await members.get(member_id)
         skills = await members.skills(member_id)
         initial = {
@@ -106,6 +111,7 @@ class MemberPages(Controller):
     async def update_member(
         self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Template | Redirect:
+        """Keep what was changed of a member."""
         shown = await members.get(member_id)
         typed = await _typed(form, members)
         if form.ok:
@@ -122,6 +128,7 @@ class MemberPages(Controller):
     async def set_active(
         self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Redirect:
+        """Let a member sign in again, or no longer; nothing of theirs is deleted."""
         active = form.flag("active")
         await members.set_active(member_id, active, actor=Actor.member(member.id))
         toast(request, N_("The member can sign in again.") if active else N_("The member can no longer sign in."))
@@ -131,6 +138,7 @@ class MemberPages(Controller):
     async def reset_password(
         self, request: AnyRequest, member_id: FromPath[int], member: Member, members: Members, form: Form
     ) -> Redirect:
+        """Set a new password for a member and sign them out everywhere."""
         password = form.secret("password")
         form.check()
         await members.reset_password(member_id, password, actor=Actor.member(member.id))
@@ -139,6 +147,7 @@ class MemberPages(Controller):
 
     @post("/{member_id:int}/sign-out", guards=ADMINISTRATOR, status_code=303)
     async def sign_out_member(self, request: AnyRequest, member_id: FromPath[int], sign_ins: SignIns) -> Redirect:
+        """Sign a member out on all devices."""
         await sign_ins.sign_out_everywhere(member_id)
         toast(request, N_("The member is signed out everywhere."))
         return redirect(f"/members/{member_id}")

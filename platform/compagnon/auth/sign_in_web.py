@@ -27,6 +27,7 @@ Next = Annotated[str, QueryParameter(name="next", max_length=2000)]
 class SignInPages(Controller):
     @get("/sign-in", opt=PUBLIC)
     async def show_sign_in(self, request: AnyRequest, wanted: Next = "/") -> Template | Redirect:
+        """The form to sign in; ``next`` is where to go then."""
         if contexts.need(request.scope).member:
             return redirect(inside(wanted))
         return page(request, "auth/sign_in.html", form=Form(), wanted=inside(wanted))
@@ -35,6 +36,7 @@ class SignInPages(Controller):
     async def sign_in(
         self, request: AnyRequest, form: Form, sign_ins: SignIns, settings: Settings
     ) -> Template | Redirect:
+        """Sign in with e-mail and password; attempts are limited."""
         wanted = inside(form.text("next", limit=2000, required=False))
         email, password = form.text("email", limit=254), form.secret("password")
         if not form.ok:

@@ -37,6 +37,7 @@ class ClientPages(Controller):
         departement: Short = "",
         at: Annotated[int, QueryParameter(name="page", ge=1, le=4000)] = 1,
     ) -> Template:
+        """The clients, found by any part of a name, phone number or town (``q``)."""
         found = await directory.search(q, PAGE + 1, departement=departement, offset=(at - 1) * PAGE)
         shown: dict[str, Any] = {"found": found[:PAGE], "more": len(found) > PAGE, "at": at, "kinds": KINDS}
         shown["form"] = Form({"q": q, "departement": departement})
@@ -55,6 +56,7 @@ class ClientPages(Controller):
     async def create_client(
         self, request: AnyRequest, member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Add a client with a first phone, mail, site and contact."""
         values = _typed(form)
         if form.ok:
             try:
@@ -75,6 +77,7 @@ class ClientPages(Controller):
         directory: Directory,
         client_panels: ClientPanels,
     ) -> Template:
+        """One client: phones, contacts, sites, machines, tickets."""
         sheet = await directory.sheet(client_id)
         panels = rendered_panels(request, await client_panels.of(member, client_id))
         return page(request, "directory/show.html", sheet=sheet, panels=panels, kinds=KINDS)
@@ -86,6 +89,7 @@ class ClientPages(Controller):
 
     @get("/{client_id:int}/edit")
     async def edit_client(self, request: AnyRequest, client_id: FromPath[int], directory: Directory) -> Template:
+        """The form to change a client's name, kind and notes."""
         client = await directory.get(client_id)
         form = Form(initial={"kind": client.kind, "name": client.name, "notes": client.notes})
         return page(request, "directory/edit.html", form=form, client=client, kinds=KINDS)
@@ -94,6 +98,7 @@ class ClientPages(Controller):
     async def update_client(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Keep a client's name, kind and notes."""
         kind, name = form.choice("kind", ClientKind), form.text("name", limit=200)
         notes = form.lines("notes", limit=10_000, required=False)
         if not form.ok:
@@ -107,6 +112,7 @@ class ClientPages(Controller):
     async def set_active(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Redirect:
+        """Archive a client, or bring it back into the searches."""
         active = form.flag("active")
         await directory.set_active(client_id, active, actor=Actor.member(member.id))
         toast(request, N_("The client is back in the searches.") if active else N_("The client is archived."))
@@ -116,6 +122,7 @@ class ClientPages(Controller):
     async def add_phone(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Add a phone number to a client or to one of its contacts."""
         number, label = form.text("number", limit=40), form.text("label", limit=60, required=False)
         contact = form.optional_identity("contact")
         form.check()
@@ -127,6 +134,7 @@ class ClientPages(Controller):
     async def add_mail(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Add a mail address to a client or to one of its contacts."""
         address, label = form.text("address", limit=254), form.text("label", limit=60, required=False)
         contact = form.optional_identity("contact")
         form.check()
@@ -138,6 +146,7 @@ class ClientPages(Controller):
     async def add_site(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Add a place of a client; its département decides who is near."""
         site = _site(form)
         form.check()
         return await _done(
@@ -148,6 +157,7 @@ class ClientPages(Controller):
     async def add_contact(
         self, request: AnyRequest, client_id: FromPath[int], member: Member, directory: Directory, form: Form
     ) -> Template | Redirect:
+        """Add a person of a client."""
         name, job = form.text("contact", limit=120), form.text("job", limit=120, required=False)
         phone = form.text("number", limit=40, required=False)
         form.check()
@@ -166,6 +176,7 @@ class ClientPages(Controller):
         member: Member,
         directory: Directory,
     ) -> Template | Redirect:
+        """Take a phone, mail, site or contact off a client."""
         return await _done(
             request, client_id, directory, directory.remove(what, client_id, item_id, actor=Actor.member(member.id))
         )

@@ -49,6 +49,7 @@ class AuditPages(Controller):
         actor: Short = "",
         before: Annotated[int | None, QueryParameter(ge=1)] = None,
     ) -> Template:
+        """Who did what, newest first; ``subject`` and ``actor`` narrow it."""
         async with db.connection() as conn:
             found = await store.recent(
                 conn, subject=subject.strip() or None, actor=actor.strip() or None, before=before, limit=PAGE + 1

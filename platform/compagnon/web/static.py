@@ -92,6 +92,7 @@ class StaticFiles:
         async def static_file(
             request: Request[Any, Any, Any], digest: Annotated[str, PathParameter(max_length=64)], name: FromPath[Path]
         ) -> Response[bytes]:
+            """A file of the pages; its address changes with its content, so browsers keep it for good."""
             return self._answer(request, digest, name.as_posix().lstrip("/"))
 
         return static_file
