@@ -51,7 +51,7 @@ async def search_page(
     environment: Code = "",
     skill: Code = "",
 ) -> Template:
-    """``q`` the question; ``kind``, ``environment`` and ``skill`` narrow it."""
+    """All that is found for ``q``; ``kind``, ``environment`` and ``skill`` narrow it."""
     filters = Filters(environments=(environment,) if environment else (), skills=(skill,) if skill else ())
     limit = PER_KIND if kind else PER_GROUP
     answer = await search.answer(member, q, limit, kind=kind, filters=filters, typing=True)

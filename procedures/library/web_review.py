@@ -101,7 +101,7 @@ async def submit(
 async def approve(
     request: AnyRequest, version_id: FromPath[int], form: Form, member: Member, library: Library
 ) -> Template | Redirect:
-    """The password is asked again: an approval is a signature."""
+    """Approve a draft; the password is asked again, as an approval is a signature."""
     password, comment = form.secret("password"), form.lines("comment", limit=5000, required=False)
     address = request.client.host if request.client else ""
     try:

@@ -33,7 +33,7 @@ class CapturePages(Controller):
     async def show(
         self, request: AnyRequest, member: Member, capture: Capture, members: Members, ticket_desk: Desk
     ) -> Template:
-        """``?client=``, ``?machine=``, ``?q=`` (what was searched) and ``?follows=`` fill in what is known already."""
+        """The form for a call; ``?client=``, ``?machine=``, ``?q=`` (searched before) and ``?follows=`` fill it in."""
         asked = query_form(request)
         initial = await _initial(asked, member, ticket_desk)
         form = Form(initial=initial)

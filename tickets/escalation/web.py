@@ -39,7 +39,7 @@ class EscalationPages(Controller):
         escalations: Escalations,
         members: Members,
     ) -> Template:
-        """``?skill=&run=&step=`` come from a failed step; whoever would be asked is shown before anybody is."""
+        """The form to call an expert; ``?skill=&run=&step=`` come from a failed step. Who would be asked is shown."""
         ticket = await ticket_desk.get(ticket_id)
         asked = query_form(request)
         initial = {name: asked.value(name)[:64] for name in ("skill", "run", "step", "question")}

@@ -40,7 +40,7 @@ class TicketListPages(Controller):
     async def list_tickets(
         self, request: AnyRequest, member: Member, ticket_list: TicketList, members: Members
     ) -> Template:
-        """Filters come as a query string, so that every list has an address that can be kept and sent."""
+        """The tickets; filters are a query string, so that every list has an address that can be kept and sent."""
         form = query_form(request, initial={"state": OPEN, "sort": Sort.UPDATED.value})
         wanted = read_filter(form, member)
         listing = await ticket_list.page(wanted, counted=wanted.after is None)
