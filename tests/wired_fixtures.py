@@ -93,12 +93,14 @@ async def serving(settings: Settings) -> AsyncIterator[RunningServer]:
             await task
 
 
-async def make_cast(services: Services) -> Cast:
+async def make_cast(services: Services, *, locale: str = "fr") -> Cast:
     members = services.kernel.members
 
     async def add(name: str, role: Role, **more: Any) -> Member:
         first = name.split()[0].lower().replace("é", "e")
-        return await members.create(email=f"{first}@example.org", name=name, role=role, password=PASSWORD, **more)
+        return await members.create(
+            email=f"{first}@example.org", name=name, role=role, password=PASSWORD, locale=locale, **more
+        )
 
     return Cast(
         alice=await add("Alice Martin", Role.MEMBER, departements=("35",), skills={"impression": 2}),

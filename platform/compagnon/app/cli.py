@@ -66,7 +66,7 @@ def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser])
     reindex = sub.add_parser("reindex", help="build the search index anew from the database")
     reindex.set_defaults(run=commands.reindex)
     audit = sub.add_parser("audit", help="audit log").add_subparsers(required=True, metavar="action")
-    verify = audit.add_parser("verify", help="recompute the whole chain of the audit log")
+    verify = audit.add_parser("verify", help="recompute the chains of the audit log and of every recording")
     verify.set_defaults(run=commands.audit_verify)
 
 

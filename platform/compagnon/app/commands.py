@@ -150,6 +150,11 @@ def audit_verify(settings: Settings, arguments: argparse.Namespace) -> int:
             print(f"BROKEN at record {found.broken}: {found.reason}.", file=sys.stderr)
             return 1
         print(f"{found.records} records, the chain is whole.")
-        return 0
+        reports = await services.remote.recordings.verify_all()
+        broken = [(recording, report) for recording, report in reports if not report.sound]
+        for recording, report in broken:
+            print(f"BROKEN recording {recording.session_id}: {report.problem}.", file=sys.stderr)
+        print(f"{len(reports) - len(broken)} of {len(reports)} recordings are whole.")
+        return 1 if broken else 0
 
     return with_services(settings, work)

@@ -2,6 +2,8 @@
 //   <div data-live="ticket:12" hx-get="/tickets/12/fragment" hx-trigger="live">
 // Several topics are separated by spaces. Scripts may listen to the document's event "live:event" (detail: topic, kind);
 // a page that only wants that names its topics in data-live without hx-get.
+// A part that holds something typed and not yet sent is left alone: it says that it changed, and follows when it is sent
+// or asked for. Forms with data-draft do not hold it back: their text comes back by itself (drafts.js).
 // One event stream for the page; closed while the page is hidden, so that many open tabs do not use up connections.
 
 const HIDDEN_FOR = 30_000; // milliseconds before a hidden page lets go
@@ -10,9 +12,13 @@ let source = null;
 let topics = "";
 let broken = false;
 let hiddenTimer = 0;
+let words = {};
 
-export function startLive() {
+export function startLive(texts) {
+  words = texts;
   connect();
+  document.addEventListener("submit", (event) => { event.target.dataset.sentAt = Date.now(); }, true);
+  document.addEventListener("input", (event) => { if (event.target.form) delete event.target.form.dataset.sentAt; }, true);
   document.body.addEventListener("htmx:load", () => connect());
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiddenTimer);
@@ -67,11 +73,22 @@ function hear(event) {
 }
 
 // Events that come close together cause one request: the second waits for the first.
+// While a button is held down nothing is replaced: the click would land on an element that is gone, and be lost.
 const waiting = new WeakMap();
+let pressed = false;
+for (const [name, down] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
+  document.addEventListener(name, () => { pressed = down; }, { capture: true, passive: true });
+}
 
 function refresh(part) {
   if (waiting.has(part)) return;
-  waiting.set(part, setTimeout(() => { waiting.delete(part); window.htmx?.trigger(part, "live"); }, 40));
+  waiting.set(part, setTimeout(() => again(part), 40));
+}
+
+function again(part) {
+  waiting.delete(part);
+  if (pressed) refresh(part);
+  else window.htmx?.trigger(part, "live");
 }
 
 function refreshAll() {
