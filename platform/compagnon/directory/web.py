@@ -47,7 +47,7 @@ class ClientPages(Controller):
 
     @get("/new")
     async def new_client(self, request: AnyRequest, q: Short = "") -> Template:
-        """``q`` is what was searched without success: a number goes to the phone field, the rest to the name."""
+        """The form for a new client; ``q``, searched without success, fills in the phone or the name."""
         number = q if q.strip("+0123456789 .-/()") == "" else ""
         initial = {"kind": ClientKind.COMPANY, "phone": number, "name": "" if number else q}
         return page(request, "directory/new.html", form=Form(initial=initial), kinds=KINDS)

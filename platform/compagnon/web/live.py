@@ -118,7 +118,6 @@ class Live:
             member: Member,
             topics: Annotated[str, QueryParameter(max_length=4000)] = "",
         ) -> Stream:
-            """Server-sent events of the topics that the member may follow."""
             """What changes, as server-sent events; ``?topics=`` names what a page shows."""
             self.check_room(member)
             wanted = await self.allowed(member, topics.split(","))
