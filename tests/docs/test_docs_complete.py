@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="module")
 def check_docs() -> ModuleType:
     spec = importlib.util.spec_from_file_location("check_docs", ROOT / "scripts" / "check_docs.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -31,7 +32,8 @@ def pages(check_docs: ModuleType) -> Iterator[dict[str, str]]:
 
 
 def test_every_setting_command_and_route_is_documented(check_docs: ModuleType, pages: dict[str, str]) -> None:
-    assert pages and check_docs.UNDOCUMENTED == []
+    assert pages
+    assert check_docs.UNDOCUMENTED == []
 
 
 def test_the_reference_pages_are_as_the_code_is(check_docs: ModuleType, pages: dict[str, str]) -> None:
@@ -55,7 +57,8 @@ def test_a_route_without_a_description_is_reported(
 
     monkeypatch.setattr(check_docs, "UNDOCUMENTED", [])
     assert list(check_docs._route_rows(Litestar([silent], openapi_config=None)))
-    assert len(check_docs.UNDOCUMENTED) == 1 and "GET /silent" in check_docs.UNDOCUMENTED[0]
+    assert len(check_docs.UNDOCUMENTED) == 1
+    assert "GET /silent" in check_docs.UNDOCUMENTED[0]
 
 
 def test_a_setting_and_a_command_without_a_description_are_reported(
