@@ -97,6 +97,22 @@ async def test_what_someone_else_changes_appears_by_itself(page: Page, bare: Ker
     await expect(page.get_by_text("02 99 00 10 20")).to_be_visible()
 
 
+async def test_what_is_being_typed_is_not_swept_away(page: Page, bare: Kernel, site: str) -> None:
+    made = await bare.directory.add_client(kind=ClientKind.COMPANY, name="Fournil", actor=Actor.system())
+    async with page.expect_response(lambda answer: "/events?" in answer.url):
+        await page.goto(f"{site}/clients/{made.id}")
+    await page.get_by_text("Ajouter un téléphone").click()
+    await page.get_by_label("Numéro").fill("02 99")
+    await bare.directory.add_mail(made.id, "a@b.fr", actor=Actor.system())
+    offer = page.get_by_role("button", name="Cela a changé entre-temps")
+    await expect(offer).to_be_visible()
+    await expect(page.get_by_label("Numéro")).to_have_value("02 99")
+    await page.get_by_label("Numéro").press("Enter")
+    await expect(page.get_by_text("a@b.fr")).to_be_visible()
+    await expect(page.get_by_role("link", name="02 99")).to_be_visible()
+    await expect(offer).to_have_count(0)
+
+
 async def test_removing_asks_first_and_stays_on_the_page(page: Page, bare: Kernel, site: str) -> None:
     made = await bare.directory.add_client(
         kind=ClientKind.COMPANY, name="Fournil", phones=["02 99 00 10 20"], actor=Actor.system()

@@ -16,6 +16,7 @@ let words = {};
 
 export function startLive(texts) {
   words = texts;
+  keepUnfolded();
   connect();
   document.addEventListener("submit", (event) => { event.target.dataset.sentAt = Date.now(); }, true);
   document.addEventListener("input", (event) => { if (event.target.form) delete event.target.form.dataset.sentAt; }, true);
@@ -88,7 +89,48 @@ function refresh(part) {
 function again(part) {
   waiting.delete(part);
   if (pressed) refresh(part);
+  else if (holdsSomethingTyped(part)) offer(part);
   else window.htmx?.trigger(part, "live");
+}
+
+function holdsSomethingTyped(part) {
+  return [...part.querySelectorAll("input, textarea, select")].some((field) => {
+    const form = field.form;
+    return form && part.contains(form) && !form.dataset.draft && !form.dataset.sentAt && changed(field);
+  });
+}
+
+function changed(field) {
+  if (["hidden", "submit", "button"].includes(field.type)) return false;
+  if (["checkbox", "radio"].includes(field.type)) return field.checked !== field.defaultChecked;
+  if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+  const first = [...field.options].findIndex((option) => option.defaultSelected);
+  return field.selectedIndex !== Math.max(first, 0);
+}
+
+function offer(part) {
+  if (part.querySelector(".live-offer")) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "live-offer";
+  button.textContent = words.changed;
+  button.addEventListener("click", () => { button.remove(); window.htmx?.trigger(part, "live"); });
+  part.prepend(button);
+}
+
+// What was unfolded in a part stays unfolded when the part is replaced.
+function keepUnfolded() {
+  let open = [];
+  const label = (details) => details.querySelector("summary")?.textContent.trim();
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    open = [...event.detail.target.querySelectorAll("details[open]")].map(label);
+  });
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.requestConfig?.verb !== "get") return; // what was sent is done: fold it again
+    for (const details of event.detail.target.querySelectorAll("details:not([open])")) {
+      if (open.includes(label(details))) details.open = true;
+    }
+  });
 }
 
 function refreshAll() {

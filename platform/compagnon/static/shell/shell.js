@@ -16,6 +16,6 @@ startDrafts(data.texts);
 if (document.body.dataset.member) {
   startSearch(data.texts);
   startPalette(data);
-  startLive();
+  startLive(data.texts);
 }
 document.documentElement.dataset.ready = "yes";
