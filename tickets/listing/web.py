@@ -46,7 +46,7 @@ class TicketListPages(Controller):
         listing = await ticket_list.page(wanted, counted=wanted.after is None)
         shown = {"listing": listing, "wanted": wanted, "form": form, **words()}
         if is_htmx(request):
-            return fragment(request, "tickets/_rows.html" if wanted.after else "tickets/_list.html", **shown)
+            return fragment(request, "tickets/_list.html", **shown)
         return page(
             request,
             "tickets/list.html",
