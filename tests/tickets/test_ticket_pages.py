@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from typing import Any
@@ -240,3 +241,21 @@ async def test_nobody_sees_a_ticket_without_signing_in(server: Any, cast: Any, b
             answer = await stranger.get(path)
             assert answer.status_code in {303, 302, 401}, path
             assert "imprime" not in answer.text
+
+
+async def test_the_circle_widens_by_itself_when_the_time_has_come(
+    server: Any, world: Any, cast: Any, bakery: Any
+) -> None:
+    away = await world.kernel.members.create(
+        email="zoe@example.org", name="Zoé", role="member", password="correct horse battery", skills={"impression": 1}
+    )
+    await world.kernel.members.set_availability(away.id, False)
+    number = await opened(server, cast.alice, bakery, owner_id=cast.alice.id)
+    call = await world.tickets.escalations.call(number, cast.alice, skill="impression")
+    assert [item.id for item in await world.tickets.escalations.asked_of(away.id)] == []
+    async with world.kernel.db.transaction() as conn:
+        await conn.execute("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE task_name = 'tickets.widen'")
+    async with asyncio.timeout(30):  # the worker looks every five seconds
+        while not await world.tickets.escalations.asked_of(away.id):
+            await asyncio.sleep(0.2)
+    assert (await world.tickets.escalations.get(call)).circle == 4
