@@ -7,8 +7,10 @@ credentials or a container. Unknown names and bad values are refused by name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,10 +18,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
+
 PREFIX = "COMPAGNON_"
 # Read by the tests, the benches and the agent, never by the server.
 FOREIGN = frozenset({"CORPORA", "PEERS", "RELEVANCE", "TEST_DATABASE_URL", "CHROMIUM", "CONFIG", "BROWSER_REQUIRED"})
 FOREIGN_PREFIXES = ("AGENT_", "BENCH_", "STUDIO_")
+SECRET = frozenset({"database_url", "secret_key"})  # never repeated in a message
+SHORTEST_SECRET = 32  # characters
 
 
 class SettingsError(ValueError):
@@ -71,9 +77,14 @@ def _url(raw: str) -> str:
 
 
 def _database(raw: str) -> str | None:
-    if raw and not raw.startswith(("postgresql://", "postgres://")):
-        raise ValueError("expected an address such as postgresql://user@host/name")
-    return raw or None
+    if not raw:
+        return None
+    try:
+        if raw.startswith(("postgresql://", "postgres://")) and psycopg.conninfo.conninfo_to_dict(raw):
+            return raw
+    except psycopg.Error:
+        pass  # its message repeats the address, password and all
+    raise ValueError("expected an address such as postgresql://user@host/name")
 
 
 def _setting(default: object, read: Callable[[str], Any], doc: str, *, shown: str | None = None) -> Any:  # noqa: ANN401
@@ -137,12 +148,13 @@ class Settings:
             try:
                 values[name] = known[name].metadata["read"](text)
             except ValueError as error:
-                raise SettingsError(f"{PREFIX}{name.upper()}={text!r}: {error}") from None
+                value = "" if name in SECRET else f"={text!r}"
+                raise SettingsError(f"{PREFIX}{name.upper()}{value}: {error}") from None
         return cls(**{**values, **overrides})
 
     def __post_init__(self) -> None:
-        if self.secret_key and len(self.secret_key) < 32:
-            raise SettingsError(f"{PREFIX}SECRET_KEY: expected 32 characters or more")
+        if self.secret_key and len(self.secret_key) < SHORTEST_SECRET:
+            raise SettingsError(f"{PREFIX}SECRET_KEY: expected {SHORTEST_SECRET} characters or more")
         if not self.public_url:
             object.__setattr__(self, "public_url", f"http://{self.host}:{self.port}")
 
@@ -155,26 +167,41 @@ class Settings:
 def prepare_data_dir(settings: Settings) -> Settings:
     """Make the data folder (0711: the embedded database's own user passes) and a secret key when none is set.
 
-    Raises SettingsError when the folder cannot be written.
+    Raises SettingsError when the folder cannot be used.
     """
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        _try_to_write(folder)
         secret = settings.secret_key or _kept_secret(folder / "secret_key")
+    except FileExistsError:
+        raise SettingsError(f"{PREFIX}DATA_DIR: {folder} is not a folder") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingsError(f"{PREFIX}DATA_DIR: {folder} cannot be written ({reason})") from None
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError(f"{PREFIX}DATA_DIR: {folder} cannot be used ({reason})") from None
     return _replace(settings, secret_key=secret)
 
 
+def _try_to_write(folder: Path) -> None:
+    handle, name = tempfile.mkstemp(prefix=".try-", dir=folder)
+    os.close(handle)
+    Path(name).unlink()
+
+
 def _kept_secret(path: Path) -> str:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        secret = secrets.token_urlsafe(48)
-        file.write(secret)
+    """The secret kept in this file, made at the first start: whole or not at all, whenever the process is killed."""
+    if not path.exists():
+        handle, name = tempfile.mkstemp(prefix=".secret-", dir=path.parent)  # 0600
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(handle)
+        with contextlib.suppress(FileExistsError):  # another process was faster: its secret holds
+            os.link(name, path)
+        Path(name).unlink()
+    secret = path.read_text().strip()
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"{path} is damaged: restore it, or delete it (members then sign in again)")
     return secret
 
 
@@ -201,7 +228,12 @@ def _secret_file(name: str, path: str) -> str:
     try:
         return Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}={path!r}: cannot be read ({error})") from None
+        raise SettingsError(f"{name}={path!r}: cannot be read ({_why(error)})") from None
+
+
+def _why(error: Exception) -> str:
+    """The reason alone: the message names the file already."""
+    return ((error.strerror if isinstance(error, OSError) else None) or str(error)).lower()
 
 
 def _from_file(environ: Mapping[str, str]) -> dict[str, str]:
@@ -211,5 +243,5 @@ def _from_file(environ: Mapping[str, str]) -> dict[str, str]:
     try:
         table = tomllib.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{PREFIX}CONFIG={path!r}: cannot be read ({error})") from None
+        raise SettingsError(f"{PREFIX}CONFIG={path!r}: cannot be read ({_why(error)})") from None
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in table.items()}

@@ -1,4 +1,7 @@
-"""The command line of the server: ``compagnon <command>``."""
+"""The command line of the server: ``compagnon <command>``.
+
+What takes long to import is imported inside ``main``, where a Ctrl-C ends in silence.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,21 @@ import sys
 from collections.abc import Sequence
 
 from compagnon import __version__
-from compagnon.app import commands
-from compagnon.db import DatabaseError
-from compagnon.errors import AppError
-from compagnon.settings import Settings, SettingsError, prepare_data_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 refused or failed (one sentence on stderr), 2 wrong usage."""
-    arguments = parser().parse_args(argv)
+    try:
+        return _run(parser().parse_args(argv))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from compagnon.db import DatabaseError
+    from compagnon.errors import AppError
+    from compagnon.settings import Settings, SettingsError, prepare_data_dir
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = prepare_data_dir(Settings.load())
@@ -26,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, DatabaseError, AppError) as error:
         print(f"compagnon: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_server_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from compagnon.app import commands
+
     up = sub.add_parser("up", help="start the server (and PostgreSQL, when none is given)")
     up.add_argument("--demo", action="store_true", help="load the demo data and start an agent on this machine")
     up.set_defaults(run=commands.up)
@@ -51,6 +60,8 @@ def _add_server_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from compagnon.app import commands
+
     member = sub.add_parser("member", help="members").add_subparsers(required=True, metavar="action")
     add = member.add_parser("add", help="add a member; the first administrator is made this way")
     add.add_argument("email")

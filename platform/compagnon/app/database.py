@@ -27,8 +27,8 @@ def database_address(settings: Settings, *, keep_running: bool = False) -> Itera
         return
     server = EmbeddedPostgres(settings.data_dir / "pg")
     attached = server.running()
-    server.start()
     try:
+        server.start()  # inside: Ctrl-C while it starts must not leave it behind
         yield server.url
     finally:
         if not (attached and keep_running):

@@ -139,6 +139,7 @@ async def _keep_running(agent: DemoAgent, say: Callable[[str], None]) -> None:
 async def _spawn(agent: DemoAgent) -> asyncio.subprocess.Process:
     with (agent.folder / "agent.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
+            *_ends_with_us(agent),
             *agent.command("run"),
             env=agent.environment,
             # Without a disposable root the person at this terminal is asked; else nobody needs to be.
@@ -147,6 +148,13 @@ async def _spawn(agent: DemoAgent) -> asyncio.subprocess.Process:
             stderr=log,
             start_new_session=agent.root.kind != "none",
         )
+
+
+def _ends_with_us(agent: DemoAgent) -> list[str]:
+    """A disposable root sees to it by itself."""
+    if agent.root.kind != "none":
+        return []
+    return [sys.executable, "-m", "compagnon.app.with_parent", str(os.getpid())]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,7 @@ from litestar import Litestar
 from compagnon.settings import Settings, SettingsError
 
 GRACE = 3  # seconds for open requests; live streams and sessions reconnect by themselves
+OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 LARGEST_MESSAGE = 1024 * 1024  # bytes of one WebSocket message
 
 
@@ -28,8 +30,9 @@ def listen(settings: Settings) -> socket.socket:
         bound.listen(2048)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        name = "COMPAGNON_PORT" if error.errno in OF_THE_PORT else "COMPAGNON_HOST"
         raise SettingsError(
-            f"Port {settings.port} on {settings.host} cannot be used ({reason}); choose another with COMPAGNON_PORT."
+            f"Port {settings.port} on {settings.host} cannot be used ({reason}); choose another with {name}."
         ) from None
     bound.set_inheritable(False)
     return bound

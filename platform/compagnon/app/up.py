@@ -17,6 +17,7 @@ from compagnon.app.demo import PASSWORD, Demo, accounts, load
 from compagnon.app.demo_agent import beside
 from compagnon.app.server import Server, listen, uvicorn_config
 from compagnon.app.wiring import build_app, build_services, running
+from compagnon.db.pool import probe
 from compagnon.settings import Settings, SettingsError
 
 
@@ -39,7 +40,6 @@ def run(settings: Settings, *, demo: bool) -> int:
     with _only_one(settings), listen(settings) as sock:
         settings = _with_address(settings, sock)
         with database_address(settings) as url:
-            progress.done("PostgreSQL is ready")
             asyncio.run(_serve(settings, url, sock, progress, demo=demo))
     print("Stopped.", flush=True)
     return 0
@@ -71,6 +71,8 @@ def _with_address(settings: Settings, sock: socket.socket) -> Settings:
 
 
 async def _serve(settings: Settings, url: str, sock: socket.socket, progress: Progress, *, demo: bool) -> None:
+    await probe(url)
+    progress.done("PostgreSQL is ready")
     applied = await prepare(url)
     progress.done(f"Tables are up to date ({len(applied)} migrations applied)")
     loaded = await _load_demo(settings, url, progress) if demo else None

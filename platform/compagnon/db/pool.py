@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -93,9 +94,17 @@ async def probe(url: str) -> None:
     try:
         conn = await psycopg.AsyncConnection.connect(url, connect_timeout=10)
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise DatabaseError(f"PostgreSQL at {describe(url)} cannot be used: {reason}") from None
+        raise DatabaseError(f"PostgreSQL at {describe(url)} cannot be used: {_why(error)}") from None
     await conn.close()
+
+
+def _why(error: psycopg.Error) -> str:
+    """What libpq gives as its reason, in one line, without the address it starts with and the hint it may end with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith(("Multiple connection attempts", "Is the server"))]
+    if not reasons:
+        return type(error).__name__
+    return re.sub(r"^.* failed: (?:FATAL: +)?|^FATAL: +", "", reasons[0])
 
 
 def describe(url: str) -> str:
