@@ -28,6 +28,7 @@ async def test_the_main_job(server: RunningServer, cast: Cast, machine: ClientMa
     await expert_joins(bruno, alice, session)
     await finish_the_run(alice, machine, run)
     draft = await close_with_a_deviation(alice, ticket)
+    await the_recording_jumps_to_a_step(alice, session)
     await review_and_publish(browsers, cast, draft)
     await the_next_one_gets_the_new_version(alice)
     await everything_is_written_down(server, session)
@@ -151,19 +152,30 @@ async def close_with_a_deviation(alice: Person, ticket: str) -> str:
     await page.get_by_label("What is wrong or missing in it").fill("Regarder le journal avant de relancer.")
     await page.get_by_label("Minutes to account").fill("25")
     await alice.clicks("Verify and close")
-    await page.wait_for_url(re.compile(r"/reviews/\d+/edit"), timeout=30_000)
+    await page.wait_for_url(re.compile(r"/reviews/\d+$"), timeout=30_000)
     draft = re.search(r"/reviews/(\d+)", page.url)
     assert draft
     await alice.sees("Regarder le journal avant de relancer.")
+    await alice.clicks("Edit", role="link")
     text = page.locator("textarea[name=text]")
     before = await text.input_value()
     assert "### s3: Redémarrez le service d'impression" in before
     await text.fill(before.replace("### s3: Redémarrez le service", "### s3: Relancez le service"))
-    await alice.clicks("Submit")
+    await alice.clicks("Ask for review")
     await page.wait_for_url(re.compile(rf"/reviews/{draft.group(1)}$"))
     await alice.goes(f"/tickets/{ticket}")
     await alice.sees("Closed")
     return draft.group(1)
+
+
+async def the_recording_jumps_to_a_step(alice: Person, session: str) -> None:
+    """Closing has ended the terminal; its recording plays, knows the steps that were done meanwhile, and is whole."""
+    page = alice.page
+    await alice.goes(f"/recordings/{session}")
+    await page.locator(".marker-list button", has_text="imp-002@1/s4").click()
+    await expect(page.locator("#player .ap-term-text")).to_contain_text("by-42-bruno", timeout=20_000)
+    await expect(page.locator("#transcript")).to_contain_text("from-42-alice")
+    await alice.sees("sound,")
 
 
 async def review_and_publish(browsers: Browsers, cast: Cast, draft: str) -> None:
@@ -175,7 +187,8 @@ async def review_and_publish(browsers: Browsers, cast: Cast, draft: str) -> None
         await person.page.get_by_label("Your password").fill(PASSWORD)
         await person.page.get_by_role("button", name="Approve", exact=True).click()
     await person.clicks("Publish")
-    await person.sees("Published")
+    await person.page.locator("dialog[open]").get_by_role("button", name="Yes, do it").click()
+    await person.page.wait_for_url(re.compile(r"/procedures/imp-002"))
 
 
 async def the_next_one_gets_the_new_version(alice: Person) -> None:

@@ -16,6 +16,7 @@ let words = {};
 
 export function startLive(texts) {
   words = texts;
+  keepWhatIsTheSame();
   keepUnfolded();
   connect();
   document.addEventListener("submit", (event) => { event.target.dataset.sentAt = Date.now(); }, true);
@@ -116,6 +117,21 @@ function offer(part) {
   button.textContent = words.changed;
   button.addEventListener("click", () => { button.remove(); window.htmx?.trigger(part, "live"); });
   part.prepend(button);
+}
+
+// A part that reads the same is left alone: nothing moves under the pointer, and nothing is read out again.
+function keepWhatIsTheSame() {
+  const shown = new WeakMap();
+  document.querySelectorAll("[data-live]").forEach((part) => shown.set(part, part.innerHTML.trim()));
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.target;
+    if (!part.hasAttribute("data-live")) return;
+    const sent = document.createElement("template");
+    sent.innerHTML = event.detail.serverResponse;
+    const html = sent.innerHTML.trim();
+    if (shown.get(part) === html && event.detail.requestConfig?.verb === "get") event.detail.shouldSwap = false;
+    shown.set(part, html);
+  });
 }
 
 // What was unfolded in a part stays unfolded when the part is replaced.
