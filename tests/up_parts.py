@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
 ADDRESS = re.compile(r"^  Compagnon: (http\S+)$", re.MULTILINE)
@@ -147,6 +148,12 @@ def new_up() -> Iterator[Up]:
     finally:
         up.clean()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def as_url(conninfo: str) -> str:
+    """An address for the settings, of a server behind a socket."""
+    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
+    return f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}"
 
 
 # -- an ordinary user --------------------------------------------------------------------------------------------------

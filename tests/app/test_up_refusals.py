@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from up_parts import Up, new_up, ordinary_user
+from up_parts import Up, as_url, new_up, ordinary_user
 
 from compagnon.db.embedded import EmbeddedPostgres
 
@@ -107,11 +107,6 @@ def test_a_wrong_password(up):
         shutil.rmtree(folder, ignore_errors=True)
     assert 'password authentication failed for user "compagnon"' in sentence
     assert "wrong" not in sentence
-
-
-def as_url(conninfo: str) -> str:
-    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
-    return f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}"
 
 
 def test_an_unknown_setting(up):
