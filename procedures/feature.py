@@ -95,8 +95,10 @@ def _dashboard(library: Library, runs: Runs) -> DashboardPanel:
     async def panel(member: Member) -> Panel | None:
         held = await runs.active_for(member)
         waiting = await library.waiting_for(member)
-        if not held and not waiting:
+        own, _ = await library.open_for(member)  # among them what came back from review
+        if not held and not waiting and not own:
             return None
-        return Panel(template="procedures/dashboard.html", context={"held": held, "waiting": waiting}, order=40)
+        context = {"held": held, "waiting": waiting, "own": own}
+        return Panel(template="procedures/dashboard.html", context=context, order=40)
 
     return panel

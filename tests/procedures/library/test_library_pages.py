@@ -148,3 +148,29 @@ async def test_the_search_finds_what_was_published(server, cast, client_for, lib
     async with asyncio.timeout(10):
         while "tst-001" not in (await client.get("/procedures?q=fichier temoin")).text:
             await asyncio.sleep(0.1)
+
+
+async def test_what_comes_back_from_review_is_on_its_authors_first_page(
+    server, cast, client_for, library, procedure_text
+):
+    alice, chloe = await client_for(cast.alice), await client_for(cast.chloe)
+    assert "mon brouillon" not in (await alice.get("/")).text
+    draft = await library.create(procedure_text.replace("témoin manque", "témoin a disparu"), cast.alice, reason="")
+    draft = await library.submit(draft.id, cast.alice, seen=draft.digest) or draft
+    assert "mon texte, en relecture" in (await alice.get("/")).text
+    await library.request_changes(draft.id, cast.chloe, seen=draft.digest, comment="Dites où il était.")
+    page = (await alice.get("/")).text
+    assert f'href="/reviews/{draft.id}"' in page
+    assert "mon brouillon" in page
+    assert "mon brouillon" not in (await chloe.get("/")).text
+
+
+async def test_who_approved_a_text_is_not_asked_again(server, cast, client_for, library, procedure_text):
+    draft = await library.create(procedure_text.replace("témoin manque", "témoin a disparu"), cast.alice, reason="")
+    await library.submit(draft.id, cast.alice, seen=draft.digest)
+    chloe = await client_for(cast.chloe)
+    assert 'id="approve-password"' in (await chloe.get(f"/reviews/{draft.id}")).text
+    await library.approve(draft.id, cast.chloe, password=PASSWORD, seen=draft.digest)
+    page = (await chloe.get(f"/reviews/{draft.id}")).text
+    assert 'id="approve-password"' not in page
+    assert "Vous avez approuvé ce texte." in page
