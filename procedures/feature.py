@@ -75,7 +75,13 @@ def build(
             "gate": gate,
         },
         nav=[
-            NavItem(href="/procedures", label=N_("Procedures"), icon="list-check", order=30),
+            NavItem(
+                href="/procedures",
+                label=N_("Procedures"),
+                icon="list-check",
+                order=30,
+                also=("/reviews", "/environments"),
+            ),
             NavItem(href="/runs", label=N_("Runs"), icon="player-play", order=35),
         ],
         actions=[Action(href="/procedures/new", label=N_("Write a procedure"), icon="pencil-plus")],

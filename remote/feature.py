@@ -113,7 +113,15 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
             "rooms": rooms,
             "recordings": rooms.recordings,
         },
-        nav=[NavItem(href="/machines", label=N_("Machines"), icon="device-desktop", order=40)],
+        nav=[
+            NavItem(
+                href="/machines",
+                label=N_("Machines"),
+                icon="device-desktop",
+                order=40,
+                also=("/sessions", "/recordings"),
+            )
+        ],
         actions=[Action(href="/machines/new", label=N_("Enrol a machine"), icon="device-desktop-plus")],
         topics={"machine": anyone, "machines": anyone, "session": anyone},
         client_panels=[client_panel(link.machines)],

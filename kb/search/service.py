@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -32,6 +32,7 @@ from kb.search.model import (
 from kb.search.outbox import Worker
 from kb.search.question import Question, ask
 from kb.search.records import RecordQuery, RecordSource, of_question
+from kb.search.stopwords import STOP_WORDS
 from kb.search.suggesting import adjusted
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ KNOWN_KINDS = {
     "article": (N_("Articles"), "book"),
 }
 WORDS = N_("Holds: {words}")
+WORDS_SHOWN = 4
+# Found in too much to say why a document was.
+SAY_NOTHING = frozenset().union(*STOP_WORDS.values(), ("rien", "nothing", "depuis", "since"))
 TOO_SLOW = N_("The library took too long to answer: please use fewer words.")
 LOOSENED = N_("Nothing holds the quoted words side by side: these hold them anywhere.")
 NO_ANSWER = N_("Some records could not be searched; please try again.")
@@ -295,11 +299,17 @@ def _hit(item: Ranked, highlighter: Highlighter, boosts: Mapping[str, Boost], en
 def _why(item: Ranked, boosts: Mapping[str, Boost], environment: str | None) -> tuple[Reason, ...]:
     document = item.document
     why = [_evidence(boost) for key in (document.key, document.family) if (boost := boosts.get(key))]
-    if item.matched:
-        why.append(Reason(message=WORDS, params={"words": ", ".join(dict.fromkeys(item.matched))}))
+    if words := telling_words(item.matched):
+        why.append(Reason(message=WORDS, params={"words": ", ".join(words)}))
     if environment and environment in document.environments:
         why.append(Reason(message=N_("Written for {environment}"), params={"environment": environment}))
     return tuple(dict.fromkeys(why))
+
+
+def telling_words(matched: Iterable[str]) -> list[str]:
+    """The words that say why: each once whatever its capitals and accents, no stop words, the first few."""
+    told = {analysis.fold(word): word for word in reversed(list(matched))}
+    return [word for key, word in reversed(told.items()) if key not in SAY_NOTHING][:WORDS_SHOWN]
 
 
 def _evidence(boost: Boost) -> Reason:

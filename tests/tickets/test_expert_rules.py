@@ -27,8 +27,8 @@ def test_a_score_is_the_sum_of_the_reasons_that_are_shown() -> None:
         "Teaches {skill}",
         "Available now",
         "Works in {departement}",
-        "Knows this client: {count} tickets",
-        "Has {count} open tickets",
+        "Knows this client (tickets: {count})",
+        "Open tickets: {count}",
     ]
 
 

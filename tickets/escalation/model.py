@@ -93,13 +93,13 @@ def _reasons(candidate: Candidate, skill: str, departement: str) -> list[Reason]
         found.append(
             Reason(
                 points=KNOWS_CLIENT_POINTS,
-                message=N_("Knows this client: {count} tickets"),
+                message=N_("Knows this client (tickets: {count})"),
                 params={"count": candidate.helped},
             )
         )
     if candidate.load:
         points = LOAD_POINTS * min(candidate.load, LOAD_LIMIT)
-        found.append(Reason(points=points, message=N_("Has {count} open tickets"), params={"count": candidate.load}))
+        found.append(Reason(points=points, message=N_("Open tickets: {count}"), params={"count": candidate.load}))
     return found
 
 

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from compagnon import audit, events
 from compagnon.audit import Actor
-from compagnon.auth import attempts, sign_in_store, store
+from compagnon.auth import attempts, sign_in_store, skill_words, store
 from compagnon.auth.model import (
     LOCALES,
     THEMES,
@@ -102,7 +102,9 @@ class Members:
 
     async def all_skills(self, *, locale: str = "fr") -> Sequence[SkillName]:
         async with self._db.connection() as conn:
-            return await store.all_skills(conn, locale)
+            found = await store.all_skills(conn, locale)
+        skill_words.remember(locale, found)
+        return found
 
     async def departements(self) -> Sequence[str]:
         """The départements where active members work."""

@@ -10,7 +10,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from compagnon import i18n
+from compagnon.auth import skill_words
 from compagnon.i18n import formats
+from compagnon.web import checks_words
 from compagnon.web import context as contexts
 from compagnon.web.csrf import FIELD
 
@@ -48,6 +50,12 @@ def make(packages: Sequence[str], extra: Mapping[str, Callable[..., Any]]) -> En
             "iso": formats.iso,
             "json_data": json_data,
             "browser_name": browser_name,
+            "skill": skill_words.label,
+            "skill_named": skill_words.named,
+            "attribute_word": checks_words.attribute_word,
+            "expectation": checks_words.expectation,
+            "difference": checks_words.difference,
+            "written": checks_words.written,
         }
     )
     return environment

@@ -25,6 +25,7 @@ class NavItem:
     icon: str
     order: int
     role: Role = Role.MEMBER
+    also: Sequence[str] = ()  # other addresses whose pages belong to this entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

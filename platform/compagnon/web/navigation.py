@@ -25,9 +25,12 @@ class Navigation:
     def current(self, path: str) -> str:
         """The ``href`` of the entry that ``path`` belongs to: the longest that begins it."""
         fitting = [
-            item.href for item in self._items if path == item.href or path.startswith(item.href.rstrip("/") + "/")
+            (len(begin), item.href)
+            for item in self._items
+            for begin in (item.href, *item.also)
+            if path == begin or (begin != "/" and path.startswith(begin + "/"))
         ]
-        return max((href for href in fitting if href != "/" or path == "/"), key=len, default="")
+        return max(fitting, default=(0, ""))[1]
 
 
 def entries(items: Sequence[NavItem | Action], here: str) -> list[dict[str, str]]:
