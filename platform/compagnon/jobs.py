@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,11 @@ from procrastinate.schema import SchemaManager
 
 from compagnon.db import Connection, Database
 
+log = logging.getLogger(__name__)
 Task = Callable[..., Awaitable[None]]
 CONCURRENCY = 4
+SILENCE = 20.0  # seconds without a sign of life after which a worker is taken for dead
+AGAIN = 1.0  # seconds until the next try after a fault
 PRESENT = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
 
 
@@ -24,7 +27,7 @@ class Jobs:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.app = procrastinate.App(connector=procrastinate.PsycopgConnector())
-        self._worker: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def task(self, name: str, *, retry: int = 5) -> Callable[[Task], Task]:
         """Register an async function whose keyword arguments are JSON. It may run twice: make it idempotent."""
@@ -59,20 +62,44 @@ class Jobs:
         await self.app.connector.open_async(self._db.pool)
 
     def start_worker(self) -> None:
-        """Run the queued jobs in this process until ``stop``."""
-        running = self.app.run_worker_async(
+        """Run the queued jobs in this process until ``stop``, whatever becomes of the database in the meantime."""
+        work = (self._work, "jobs"), (self._take_up_what_was_left, "left jobs")
+        self._tasks = [asyncio.create_task(_for_ever(once), name=name) for once, name in work]
+
+    async def _work(self) -> None:
+        """One worker's life: it ends when PostgreSQL is restarted."""
+        await self.app.run_worker_async(
             concurrency=CONCURRENCY,
             install_signal_handlers=False,
             delete_jobs="successful",
             shutdown_graceful_timeout=2.0,
+            update_heartbeat_interval=SILENCE / 4,
+            stalled_worker_timeout=SILENCE,
         )
-        self._worker = asyncio.create_task(running, name="jobs")
+
+    async def _take_up_what_was_left(self) -> None:
+        """Queue the jobs again that a worker had begun when it was killed: they may run twice, never not at all."""
+        manager = self.app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=SILENCE):
+            log.warning("job %s (%s) is run again: its worker is gone", job.id, job.task_name)
+            await manager.retry_job(job)
+        await asyncio.sleep(SILENCE / 4)
 
     async def stop(self) -> None:
-        if self._worker:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _for_ever(once: Callable[[], Awaitable[None]]) -> None:
+    """Again and again until cancelled; a fault is logged and does not end it."""
+    me = asyncio.current_task()
+    while me is None or not me.cancelling():  # a worker that is cancelled may end as if it were done
+        try:
+            await once()
+        except Exception as error:
+            log.warning("background jobs are interrupted (%s); starting again", type(error).__name__)
+            await asyncio.sleep(AGAIN)
 
 
 async def install_schema(db: Database) -> None:

@@ -119,6 +119,15 @@ async def test_a_printing_terminal_loses_and_doubles_no_line(here):
     await page.close()
 
 
+async def test_a_job_that_a_killed_worker_had_begun_is_taken_up(here):
+    """As the kill leaves it: begun, by a worker that is gone. No task has this name, so taking it up fails it."""
+    (job,) = here.ask(
+        "INSERT INTO procrastinate_jobs (task_name, queue_name, args, status)"
+        " VALUES ('nobody.knows.it', 'default', '{}', 'doing') RETURNING id"
+    )
+    await until(lambda: here.ask("SELECT status FROM procrastinate_jobs WHERE id = %s", job[0]) == [("failed",)])
+
+
 def shells(output: bytearray) -> set[bytes]:
     import re
 

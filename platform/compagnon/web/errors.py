@@ -12,6 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
+from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from compagnon.errors import AppError, TooMany, Unavailable
@@ -90,6 +91,7 @@ def exception_handlers(settings: Settings) -> ExceptionHandlersMap:
         AppError: known(refuse),
         HTTPException: known(refuse_http),
         PoolTimeout: known(unavailable),
+        OperationalError: known(unavailable),  # among others: the connection broke during the request
         500: known(fault),
     }
 
