@@ -29,7 +29,7 @@ import asyncio, json, subprocess, sys, tempfile, uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from compagnon_agent.authorise import Grant, authorise
+from compagnon_agent.authorise import Grant, authorise, values_digest
 from compagnon_agent.policy import LocalPolicy
 from compagnon_agent import execute
 from compagnon_agent.protocol.manifest import RESULT_STEP, RunOn, digest, from_json, prepare
@@ -42,7 +42,8 @@ given = json.loads(sys.stdin.read())
 manifest = from_json(given["manifest"])
 now = datetime.now(UTC)
 grant = Grant(kind=ConsentKind.PROCEDURE, ticket_id=1, until=now + timedelta(hours=1), source=ConsentSource.TERMINAL,
-              digest=digest(manifest), procedure=manifest.procedure, risk=manifest.risk)
+              digest=digest(manifest), values=values_digest(validate_all(manifest.parameters, given["parameters"])),
+              procedure=manifest.procedure, risk=manifest.risk)
 decide = lambda request: authorise(request, policy=LocalPolicy(), grants=[grant], now=now)
 steps = Steps(Store(Path(tempfile.mkdtemp())), decide)
 
