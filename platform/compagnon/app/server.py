@@ -79,3 +79,9 @@ class Server(uvicorn.Server):
         self.ready.set()
         if self._when_ready:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the open pages' live streams first: uvicorn waits for them, then cuts each with a traceback."""
+        if isinstance(self.config.app, Litestar):
+            self.config.app.state.end_streams()
+        await super().shutdown(sockets)

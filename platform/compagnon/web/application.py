@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from litestar import Litestar, Request, route
 from litestar.config.app import AppConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
 from litestar.params import FromPath
@@ -83,6 +84,7 @@ def _litestar(
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         before_send=[headers.make_hook(kernel.settings)],
         lifespan=[*([lifespan] if lifespan else []), _closing(live)],
+        state=State({"end_streams": live.close}),
         openapi_config=None,
         request_max_body_size=BODY_LIMIT,
         on_app_init=[_quiet],
