@@ -220,8 +220,10 @@ function announce(text, button) {
 }
 
 function offer(note) {
+  if (part("toasts").querySelector(`[data-asks="${Number(note.id)}"]`)) return; // asked twice, offered once
   const button = document.createElement("button");
   button.type = "button";
+  button.dataset.asks = note.id;
   button.className = "btn btn-sm btn-primary";
   button.textContent = texts.give;
   button.addEventListener("click", () => { handOver(note.id); button.closest(".toast-item").remove(); });
