@@ -18,6 +18,9 @@ from .protocol.wire import dumps, write_record
 from .question import Question
 from .words import say
 
+if sys.platform != "win32":
+    import termios
+
 NOBODY = "nobody can be asked here"
 NO_ANSWER = "nobody answered in time"
 SAID_NO = "the person at the machine refused"
@@ -118,6 +121,7 @@ async def _terminal(question: Question) -> Reply:
 async def _prompt(question: Question, show: Callable[[str], None]) -> bool | None:
     """True or False; None when the terminal has gone away."""
     while True:
+        _forget_typed()
         print(say(question.locale, "[y] I agree   [n] I refuse   [d] show details: "), end="", flush=True)
         line = await _read_line()
         if line is None:
@@ -130,6 +134,13 @@ async def _prompt(question: Question, show: Callable[[str], None]) -> bool | Non
         if answer in {"d", "details", "détails"}:
             for detail in question.details:
                 show(detail)
+
+
+def _forget_typed() -> None:
+    """What was typed before this question was there to be read is no answer to it."""
+    if sys.platform != "win32":
+        with contextlib.suppress(termios.error):  # the terminal has gone away: reading will say so
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 async def _read_line() -> str | None:
