@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import consent
+from . import consent, execute
 from . import policy as policies
 from .audit import AuditLog
 from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
@@ -38,7 +38,7 @@ from .protocol.messages import (
 )
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import JSON, WireError
-from .question import question
+from .question import TooLong, question
 from .session import Session
 from .settings import Settings
 from .steps import Steps, fitting_results
@@ -144,7 +144,7 @@ class Agent:
             log.info("command checks were asked for outside a procedure: not run")
         async with self._checking:
             try:
-                bound = bind_checks(request.checks, request.parameters)
+                bound = bind_checks(request.checks, request.parameters, shell=execute.CHECK_SHELL)
                 results = await evaluate(bound, timeout=request.timeout, commands=False)
             except (ParameterError, CheckError) as fault:
                 results = tuple(
@@ -201,8 +201,12 @@ class Agent:
             self._questions.pop(request.request_id, None)
 
     async def _ask_in_turn(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
+        try:
+            asked = question(request, longest.total_seconds())
+        except TooLong as fault:
+            return consent.Reply(granted=False, reason=str(fault))
         async with self._asking:
-            return await consent.ask(question(request, longest.total_seconds()))
+            return await consent.ask(asked)
 
     def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant) -> None:
         granted = reply.granted is True

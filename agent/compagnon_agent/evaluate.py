@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from . import execute
 from .checks.native import compare, finish
-from .protocol.checks import Check, CheckResult, Outcome, check_codec
-from .protocol.manifest import Shell
+from .protocol.checks import Check, CheckResult, Outcome, check_codec, command_of
 from .protocol.wire import JSON, WireError, dumps, loads, record
 
 DEFAULT_LIMIT = 15.0
@@ -119,12 +118,8 @@ async def _command(check: Check, deadline: float) -> CheckResult:
     limit = min(limit_of(check), deadline - started)
     if limit <= 0:
         return _failed(check, "not reached in the time given", started)
-    script = check.attributes.get("exec")
     try:
-        shell = Shell.POWERSHELL if sys.platform == "win32" else Shell.SH
-        outcome = await execute.run(
-            execute.argv(shell, script if isinstance(script, str) else check.key), timeout=limit, merge=False
-        )
+        outcome = await execute.run(execute.argv(execute.CHECK_SHELL, command_of(check)), timeout=limit, merge=False)
     except execute.CannotRun as fault:
         return _failed(check, str(fault), started)
     if outcome.timed_out:

@@ -24,6 +24,10 @@ PIPE_GRACE = 0.5
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+CHECK_SHELL = Shell.POWERSHELL if sys.platform == "win32" else Shell.SH
+"""What runs a ``command`` check on this machine: the values in it are quoted for this shell, and no other."""
+
+
 class CannotRun(Exception):
     """The command could not be started; the text says why."""
 

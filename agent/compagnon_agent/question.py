@@ -1,17 +1,20 @@
 """What the person at the machine is asked, as plain text: the dialog and the terminal prompt show the same.
 
 All of it comes from the server and is hostile until cleaned: no control or bidirectional characters, no endless lines.
+Whatever a yes lets run is in the details, whole; what is too long to be shown is not asked, and answered no.
 """
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from .protocol.checks import CheckError
-from .protocol.manifest import Command, Manifest, ManifestStep, RunOn, prepare
+from . import execute
+from .protocol.checks import Check, CheckError, command_of
+from .protocol.manifest import RESULT_STEP, Command, Manifest, ManifestStep, RunOn, prepare
 from .protocol.messages import ConsentKind, ConsentRequest
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import integer, sequence, text
@@ -19,6 +22,15 @@ from .words import say
 
 LINE = 300
 DETAIL_LINES = 2000
+WIDTH = 96
+"""Characters of a detail on one line: a longer one goes on in the next, it is never cut."""
+
+MORE = "    ↳ "
+"""Before what goes on. In the column of the ``$``, where nothing of a script ever stands."""
+
+
+class TooLong(ValueError):
+    """It cannot be shown whole, so it cannot be agreed to; the text says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +57,7 @@ def _printable(character: str) -> bool:
 
 
 def question(request: ConsentRequest, seconds: float) -> Question:
-    """``seconds``: for how long the grant would really last here."""
+    """``seconds``: for how long the grant would really last here. :class:`TooLong` when it cannot be shown whole."""
     locale = request.locale
     name = {"member": clean(request.member_name), "cooperative": clean(request.cooperative)}
     heading = (
@@ -97,36 +109,82 @@ def _what(request: ConsentRequest) -> list[str]:
 
 
 def _details(request: ConsentRequest) -> list[str]:
+    """Everything that a yes lets run or look, and nothing cut: :class:`TooLong` when it does not fit."""
     if request.manifest is None:
         return []
     lines: list[str] = []
-    for step in _filled(request.manifest, dict(request.parameters or {})):
-        lines += _step(request.locale, step)
-    return lines[:DETAIL_LINES]
+    for line in _whole(request.locale, request.manifest, dict(request.parameters or {})):
+        if len(lines) >= DETAIL_LINES:
+            raise TooLong("the procedure is too long to be shown: nobody can agree to what cannot be read")
+        lines.append(line)
+    return lines
 
 
-def _filled(manifest: Manifest, given: dict[str, str]) -> Iterator[ManifestStep]:
-    """Each step with the values put in where they are known, otherwise with its placeholders."""
+def _whole(locale: str, manifest: Manifest, given: dict[str, str]) -> Iterator[str]:
     for step in manifest.steps:
-        try:
-            values = validate_all(manifest.parameters, given)
-            yield prepare(manifest, step.id, values)
-        except (ParameterError, CheckError):
-            yield step
+        yield from _step(locale, _filled(manifest, step, given))
+    if manifest.result:
+        result = ManifestStep(id=RESULT_STEP, title=manifest.title, checks=manifest.result)
+        yield say(locale, "Result of the procedure")
+        yield from _checks(locale, _filled(replace(manifest, steps=(result,)), result, given).checks)
+
+
+def _filled(manifest: Manifest, step: ManifestStep, given: dict[str, str]) -> ManifestStep:
+    """The step with the values put in where they are known, otherwise with its placeholders (then it cannot run)."""
+    try:
+        values = validate_all(manifest.parameters, given)
+        return prepare(manifest, step.id, values, check_shell=execute.CHECK_SHELL)
+    except (ParameterError, CheckError):
+        return step
 
 
 def _step(locale: str, step: ManifestStep) -> Iterator[str]:
-    yield say(locale, "Step {id}: {title}", id=clean(step.id), title=clean(step.title))
+    yield from _wrapped("", MORE, say(locale, "Step {id}: {title}", id=clean(step.id), title=clean(step.title)))
     for command in step.commands:
-        yield from _command(command, say(locale, "by hand, by the technician"))
-    for check in step.checks:
-        yield f"    {say(locale, 'checks')}: {clean(check.title)}"
+        yield from _command(locale, command)
+    yield from _checks(locale, step.checks)
     for command in step.rollback:
         yield f"    ({say(locale, 'undo')})"
-        yield from _command(command, say(locale, "by hand, by the technician"))
+        yield from _command(locale, command)
 
 
-def _command(command: Command, by_hand: str) -> Iterator[str]:
-    note = f"   ({by_hand})" if command.run_on is RunOn.TECHNICIAN else ""
-    for number, line in enumerate(command.script.splitlines()):
-        yield f"    {'$' if number == 0 else ' '} {clean(line, 400)}{note if number == 0 else ''}"
+def _checks(locale: str, checks: Iterable[Check]) -> Iterator[str]:
+    """A check's own title never stands for it: what it runs, or looks at and expects, is what is shown."""
+    for check in checks:
+        expected = {name: value for name, value in check.attributes.items() if name != "exec"}
+        if check.resource == "command":
+            yield f"    ({say(locale, 'check')})"
+            yield from _script(command_of(check))
+        else:
+            yield from _wrapped("    ", MORE, f"{say(locale, 'check')}: {visible(check.resource)} {visible(check.key)}")
+        if expected:
+            yield from _wrapped("      ", MORE, visible(json.dumps(expected, ensure_ascii=False)))
+
+
+def _command(locale: str, command: Command) -> Iterator[str]:
+    if command.run_on is RunOn.TECHNICIAN:
+        yield f"    ({say(locale, 'by hand, by the technician')})"  # before it: nothing in a script can look like this
+    yield from _script(command.script)
+
+
+def _script(script: str) -> Iterator[str]:
+    for number, line in enumerate(script.replace("\r\n", "\n").removesuffix("\n").split("\n")):
+        yield from _wrapped("    $ " if number == 0 else "      ", MORE, visible(line))
+
+
+def visible(value: str) -> str:
+    """The whole of ``value`` in one line, with a number for each character that cannot be seen or moves others."""
+    return "".join(_shown(character) for character in value)
+
+
+def _shown(character: str) -> str:
+    if character == "\t":
+        return "    "
+    hidden = character != " " and (character.isspace() or not _printable(character))
+    return f"<U+{ord(character):04X}>" if hidden else character
+
+
+def _wrapped(first: str, following: str, content: str) -> Iterator[str]:
+    yield first + content[:WIDTH]
+    for start in range(WIDTH, len(content), WIDTH):
+        yield following + content[start : start + WIDTH]

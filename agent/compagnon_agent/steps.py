@@ -71,7 +71,7 @@ class Steps:
     async def _one(self, request: Execute) -> StepResult:
         try:
             values = validate_all(request.manifest.parameters, request.parameters)
-            step = prepare(request.manifest, request.step_id, values)
+            step = prepare(request.manifest, request.step_id, values, check_shell=execute.CHECK_SHELL)
         except (ParameterError, CheckError) as fault:
             return _refused(request, str(fault))
         except KeyError:

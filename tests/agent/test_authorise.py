@@ -7,12 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from compagnon_agent import execute
 from compagnon_agent import policy as policies
-from compagnon_agent.authorise import ChecksRequest, Grant, SessionRequest, StepRequest, authorise, values_digest
+from compagnon_agent.authorise import (
+    ChecksRequest,
+    Decision,
+    Grant,
+    SessionRequest,
+    StepRequest,
+    authorise,
+    values_digest,
+)
 from compagnon_agent.policy import LocalPolicy, Mode, PolicyError, Subject, parse
 from compagnon_agent.protocol.checks import parse_checks
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest
 from compagnon_agent.protocol.messages import ConsentKind, ConsentSource, Phase, StepResult, StepState
+from compagnon_agent.protocol.parameters import Parameter, ParameterType
+from compagnon_agent.steps import Steps
 from compagnon_agent.store import INTERRUPTED, Store
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -185,6 +196,26 @@ def test_the_file(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(PolicyError):
         policies.load(tmp_path)
+
+
+# -- values in checks --------------------------------------------------------------------------------------------------
+
+
+async def test_a_check_is_bound_for_the_shell_that_will_run_it(tmp_path, monkeypatch, make):
+    """PowerShell takes U+2019 for a quote: quoted for sh, the value would be a command there."""
+    monkeypatch.setattr(execute, "CHECK_SHELL", Shell.POWERSHELL)
+    seen: list[StepRequest] = []
+
+    def refuse(request):
+        seen.append(request)
+        return Decision(allowed=False, reason="no")
+
+    store = Store(tmp_path)
+    name = Parameter(name="nom", type=ParameterType.TEXT)
+    manifest = make.manifest("true", checks=parse_checks({"command": {"Test-Path {{nom}}": {}}}), parameters=(name,))
+    await Steps(store, refuse).attempt(make.execute(manifest, "verify", parameters={"nom": "a\u2019; calc"}))
+    assert [check.key for check in seen[0].checks] == ["Test-Path 'a\u2019\u2019; calc'"]
+    store.close()
 
 
 # -- what is kept ------------------------------------------------------------------------------------------------------

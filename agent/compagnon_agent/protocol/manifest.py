@@ -118,11 +118,12 @@ def executes(manifest: Manifest) -> bool:
     return any(command.run_on is RunOn.AGENT for command in commands) or not all(map(is_read_only, checks))
 
 
-def prepare(manifest: Manifest, step_id: str, values: dict[str, str]) -> ManifestStep:
+def prepare(manifest: Manifest, step_id: str, values: dict[str, str], *, check_shell: Shell = Shell.SH) -> ManifestStep:
     """The step with its parameters filled in: what exactly would be run and checked.
 
     ``values`` are validated. Raises ``KeyError`` for no such step, ``ParameterError``/``CheckError`` as substitution
-    does. :data:`RESULT_STEP` gives the procedure's result checks.
+    does. :data:`RESULT_STEP` gives the procedure's result checks. ``check_shell`` runs the ``command`` checks on
+    the machine that this is for.
     """
     step = manifest.step(step_id)
     if step is None and step_id == RESULT_STEP:
@@ -133,7 +134,7 @@ def prepare(manifest: Manifest, step_id: str, values: dict[str, str]) -> Manifes
         id=step.id,
         title=step.title,
         commands=_fill(step.commands, values),
-        checks=bind_checks(step.checks, values),
+        checks=bind_checks(step.checks, values, shell=check_shell),
         rollback=_fill(step.rollback, values),
     )
 
