@@ -25,6 +25,7 @@ let driver = null;
 let people = [];
 let agent = false;
 let frozen = false;
+let dialling = false;
 let over = page.state === "ended";
 let open = false;
 let heard = 0;
@@ -50,8 +51,14 @@ function startScreen() {
 
 // the socket
 
+// Asked for by the start, a live event, a retry, the network's return, sometimes by two of them at once.
 async function connect() {
-  if (over || socket) return;
+  if (over || socket || dialling) return;
+  dialling = true;
+  try { await dial(); } finally { dialling = false; }
+}
+
+async function dial() {
   let answer;
   try {
     const headers = { "x-csrftoken": page.csrf };
@@ -68,13 +75,15 @@ async function connect() {
   const place = offset === null ? "" : String(offset);
   const address = new URL(`/sessions/${page.id}/ws?ticket=${answer.ticket}&viewer=${viewer}&offset=${place}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
-  socket = new WebSocket(address);
-  socket.binaryType = "arraybuffer";
-  socket.onmessage = (event) => {
+  const mine = new WebSocket(address);
+  socket = mine;
+  mine.binaryType = "arraybuffer";
+  mine.onmessage = (event) => {
+    if (socket !== mine) return;
     heard = performance.now();
     if (typeof event.data === "string") hear(JSON.parse(event.data)); else draw(frames.decode(event.data));
   };
-  socket.onclose = () => { lose(); };
+  mine.onclose = () => { if (socket === mine) lose(); };
 }
 
 function lose() {
