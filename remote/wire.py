@@ -6,13 +6,17 @@ an agent's control connection lives for weeks, ten thousand at a time (``bench/a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import parse_qs
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 # RFC 6455 §7.4.1, and our own (docs/reference/protocol.md).
 NORMAL = 1000
+RESTART = 1012
 TRY_AGAIN = 1013
 PROTOCOL_ERROR = 4000
 NOT_AUTHENTICATED = 4001
@@ -20,6 +24,11 @@ NO_SESSION = 4004
 SILENT = 4008
 REPLACED = 4009
 TOO_FAST = 4029
+NOT_ALLOWED = 4003
+
+PATIENCE = 8.0  # seconds a peer may leave its buffers full before it is cut off
+LINGER = 15.0  # seconds a closed connection may take to send its last bytes
+ABORT = "compagnon.abort"  # the ASGI extension that gives ``abort`` (compagnon.app.sockets)
 
 
 class Closed(Exception):
@@ -27,13 +36,18 @@ class Closed(Exception):
 
 
 class Wire:
-    """One accepted WebSocket. Sending waits while the other side does not read (64 KiB are buffered below)."""
+    """One accepted WebSocket. Sending waits while the other side does not read (64 KiB are buffered below).
 
-    __slots__ = ("_receive", "_send", "closed")
+    Nothing waits longer than its patience: a peer that does not read is then cut off, so that whoever reads from it
+    notices. What looks after several peers uses ``dismiss``, which waits for nobody.
+    """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    __slots__ = ("_abort", "_receive", "_send", "closed")
+
+    def __init__(self, receive: Receive, send: Send, scope: Scope | None = None) -> None:
         self._receive = receive
         self._send = send
+        self._abort = _abort_of(scope)
         self.closed = False
 
     async def accept(self) -> None:
@@ -56,28 +70,60 @@ class Wire:
             return text
         return message.get("bytes") or b""
 
-    async def send(self, data: str | bytes) -> None:
-        """Raises Closed."""
+    async def send(self, data: str | bytes, patience: float = PATIENCE) -> None:
+        """Raises Closed, also when the other side read nothing for ``patience`` seconds: it is then cut off."""
         if self.closed:
             raise Closed
+        text, raw = (data, None) if isinstance(data, str) else (None, data)
         try:
-            if isinstance(data, str):
-                await self._send({"type": "websocket.send", "text": data, "bytes": None})
-            else:
-                await self._send({"type": "websocket.send", "bytes": data, "text": None})
-        except Closed:
-            raise
+            await self._put({"type": "websocket.send", "text": text, "bytes": raw}, patience)
         except Exception:
             self.closed = True
             raise Closed from None
 
     async def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Idempotent; never raises."""
+        """Idempotent; never raises; bounded by PATIENCE."""
         if self.closed:
             return
         self.closed = True
         with contextlib.suppress(Exception):  # the other side was faster
-            await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+            await self._put({"type": "websocket.close", "code": code, "reason": reason[:120]}, PATIENCE)
+            # The closing handshake waits for the last bytes to leave, which a stalled peer never lets them.
+            asyncio.get_running_loop().call_later(LINGER, self._abort)
+
+    def dismiss(self, code: int, reason: str = "", *, last: str | bytes | None = None) -> None:
+        """Close beside the caller, after a ``last`` message if there is one."""
+        task = asyncio.create_task(self._leave(code, reason, last))
+        _leaving.add(task)
+        task.add_done_callback(_leaving.discard)
+
+    async def _leave(self, code: int, reason: str, last: str | bytes | None) -> None:
+        with contextlib.suppress(Closed):
+            if last is not None:
+                await self.send(last)
+        await self.close(code, reason)
+
+    async def _put(self, message: Message, patience: float) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                await self._send(message)
+        except TimeoutError:
+            self._abort()
+            raise
+
+
+_leaving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+
+
+def _abort_of(scope: Scope | None) -> Callable[[], None]:
+    """How to drop the connection at once; nothing where the server cannot: its own time-outs then end it."""
+    extensions = cast("dict[str, Any]", (scope or {}).get("extensions") or {})
+    found = extensions.get(ABORT)
+    return cast("Callable[[], None]", found["abort"]) if found else _nothing
+
+
+def _nothing() -> None:
+    return
 
 
 def query(scope: Scope, name: str) -> str:

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -72,6 +72,7 @@ class AgentLink:
         self._consents: dict[str, PendingConsent] = {}
         self._asking: dict[tuple[int, int, str], asyncio.Future[messages.ConsentAnswer]] = {}
         self._handlers: dict[type[messages.Message], Handler] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # connections
 
@@ -182,8 +183,8 @@ class AgentLink:
                 await self.welcome(connection)
             elif state is MachineState.REVOKED:
                 signature = connection.proof.sign(self.identity, "revoked")
-                await connection.send(messages.Revoked(signature=signature))
-                await connection.wire.close(wire.NOT_AUTHENTICATED, "revoked")
+                last = messages.encode(messages.Revoked(signature=signature))
+                connection.wire.dismiss(wire.NOT_AUTHENTICATED, "revoked", last=last)
 
     async def welcome(self, connection: AgentConnection) -> None:
         signature = connection.proof.sign(self.identity, "welcome")
@@ -196,12 +197,24 @@ class AgentLink:
         silent = time.monotonic() - messages.SILENCE
         heard = [machine_id for machine_id, found in self._connections.items() if found.heard > silent]
         for connection in [found for found in self._connections.values() if found.heard <= silent]:
-            await connection.wire.close(wire.SILENT, "silent")
+            connection.wire.dismiss(wire.SILENT, "silent")
         served = await self.machines.seen(heard)
         for machine_id in heard:
             found = self._connections.get(machine_id)
             if found and (machine_id not in served or found.machine.state is MachineState.PENDING):
-                await self.changed(machine_id)
+                self._later(self._notice(machine_id))
+
+    async def _notice(self, machine_id: int) -> None:
+        try:
+            await self.changed(machine_id)
+        except Exception:
+            log.exception("what was decided about machine %s could not be told its agent yet", machine_id)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Beside the caller: whoever looks after all agents waits for none of them."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # consent
 

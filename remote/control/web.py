@@ -91,7 +91,7 @@ def control_handler(link: AgentLink) -> ASGIRouteHandler:
             await not_a_websocket(send)
             return
         peer = wire.address(scope)
-        await serve(Wire(receive, send), link, peer)
+        await serve(Wire(receive, send, scope), link, peer)
 
     return control
 
@@ -121,7 +121,7 @@ async def _attend(connection: AgentConnection, hello: messages.Hello, link: Agen
     replaced = link.add(connection)
     try:
         if replaced is not None:
-            await replaced.wire.close(wire.REPLACED, "replaced")
+            replaced.wire.dismiss(wire.REPLACED, "replaced")
         await _arrive(connection, hello, link)
         while True:
             await link.received(connection, await connection.receive())

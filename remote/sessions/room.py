@@ -64,7 +64,7 @@ class Room:
         """A (new) connection of the agent takes over from the one before."""
         before, self.agent, self._resumed = self.agent, wire, False
         if before is not None:
-            await before.close(REPLACED, "replaced")
+            before.dismiss(REPLACED, "replaced")
         self.heard = time.monotonic()
         await wire.send(self.stream.connected().encode())
 
@@ -131,8 +131,12 @@ class Room:
         self._write(lambda: self.recorder.gap(self.stream.received))
         self.scrollback = Scrollback(end=self.stream.received)
 
+    @property
+    def pumping(self) -> bool:
+        return self._sending.locked()
+
     async def pump(self) -> None:
-        """Send the agent what is due, in order."""
+        """Send the agent what is due, in order. Waits while the agent does not read: not for a watcher."""
         async with self._sending:
             while self.agent is not None and (frame := self.stream.next_frame()) is not None:
                 await self._to_agent(frame)
@@ -264,17 +268,19 @@ class Room:
 
     # the end
 
+    @property
+    def wires(self) -> list[Wire]:
+        return [viewer.wire for viewer in self.viewers] + ([self.agent] if self.agent else [])
+
     def silent(self) -> bool:
         return self.agent is not None and time.monotonic() - self.heard > SILENCE
 
-    async def end(self, reason: str) -> None:
-        """Tell everybody, and close the recording."""
+    def end(self, reason: str) -> None:
+        """Tell everybody, and close the recording. Waits for nobody."""
         agent, self.agent = self.agent, None
         for viewer in self.viewers:
             viewer.finish(reason)
         self._write(lambda: self.recorder.mark(f"ended: {reason}"))
         self.recorder.close()
         if agent is not None:
-            with contextlib.suppress(Closed):
-                await agent.send(frames.close(reason).encode())
-            await agent.close(NORMAL, reason)
+            agent.dismiss(NORMAL, reason, last=frames.close(reason).encode())

@@ -16,7 +16,7 @@ from remote.recordings.service import Recordings
 from remote.sessions import store
 from remote.sessions.model import LOST_AFTER, EndReason, Session, SessionState
 from remote.sessions.room import Room
-from remote.wire import SILENT
+from remote.wire import RESTART, SILENT
 
 if TYPE_CHECKING:
     from remote.sessions.service import Sessions
@@ -81,7 +81,7 @@ class Rooms:
         self._locks.pop(session_id, None)
         self._anchored.pop(session_id, None)
         if room is not None:
-            await room.end(reason.value)
+            room.end(reason.value)
         await self.recordings.finish(session_id)
 
     # RunObserver
@@ -122,17 +122,17 @@ class Rooms:
         for session_id, room in self._rooms.items():
             with contextlib.suppress(Exception):
                 await self.recordings.anchor(session_id, room.recorder)
-            for wire in [viewer.wire for viewer in room.viewers] + ([room.agent] if room.agent else []):
-                await wire.close(1012, "restart")
             room.recorder.close()
+        wires = [wire for room in self._rooms.values() for wire in room.wires]
         self._rooms.clear()
+        await asyncio.gather(*(wire.close(RESTART, "restart") for wire in wires))
 
     async def _watch(self) -> None:
         anchored = time.monotonic()
         while True:
             await asyncio.sleep(TICK)
             try:
-                await self._look_after_rooms()
+                self._look_after_rooms()
                 if time.monotonic() - anchored >= ANCHOR_EVERY:
                     anchored = time.monotonic()
                     await self._anchor_all()
@@ -140,21 +140,24 @@ class Rooms:
             except Exception:
                 log.exception("looking after the sessions failed; again in a second")
 
-    async def _look_after_rooms(self) -> None:
+    def _look_after_rooms(self) -> None:
+        """Waits for nobody: one page or agent that does not read must not hold up the others' rooms."""
         for room in list(self._rooms.values()):
             if room.frozen:
                 room.retry()
-                await room.pump()
+                if not room.pumping:
+                    self._later(room.pump())
             if room.silent() and room.agent is not None:
-                await room.agent.close(SILENT, "silent")
+                room.agent.dismiss(SILENT, "silent")
             for viewer in [viewer for viewer in room.viewers if time.monotonic() - viewer.heard > VIEWER_SILENCE]:
-                await viewer.wire.close(SILENT, "silent")
+                viewer.wire.dismiss(SILENT, "silent")
 
     async def _anchor_all(self) -> None:
         for session_id, room in list(self._rooms.items()):
             if self._anchored.get(session_id) != room.recorder.chunks:
-                self._anchored[session_id] = room.recorder.chunks
+                chunks = room.recorder.chunks
                 await self.recordings.anchor(session_id, room.recorder)
+                self._anchored[session_id] = chunks  # only what was kept: a failure is tried again
 
     async def _give_up_lost(self) -> None:
         """End the sessions whose agent stayed away longer than it keeps a shell."""

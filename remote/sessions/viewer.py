@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WINDOW = 256 * 1024  # bytes on their way to the page and not yet drawn there
 CHUNK = 32 * 1024
+PATIENCE = 60.0  # seconds without room for more: a page survives a cut of a minute, and only its own task waits
 NOTES = 64  # messages beside the frames that may wait; a page that does not take them is cut off
 
 
@@ -88,11 +89,11 @@ class Viewer:
             await self._wake.wait()
             self._wake.clear()
             while self._notes:
-                await self.wire.send(self._notes.popleft())
+                await self.wire.send(self._notes.popleft(), PATIENCE)
             if self.overrun:
                 await self.wire.close(TRY_AGAIN, "too slow")
             while (frame := self._next(room)) is not None:
-                await self.wire.send(frame.encode())
+                await self.wire.send(frame.encode(), PATIENCE)
             if self.finished and not self._notes:
                 await self.wire.close(NORMAL, "ended")
                 return

@@ -158,7 +158,7 @@ async def viewer_socket(
     socket: WebSocket[Any, Any, Any], sessions: Sessions, rooms: Rooms, ws_tickets: WsTickets, session_id: FromPath[str]
 ) -> None:
     """A member's page. Signed in and from this site (checked before), with a one-time ticket for this session."""
-    connection = Wire(socket.receive, socket.send)
+    connection = Wire(socket.receive, socket.send, socket.scope)
     member = contexts.need(socket.scope).member
     try:
         if member is None:
@@ -265,7 +265,7 @@ def agent_session_handler(link: AgentLink, rooms: Rooms, sessions: Sessions) -> 
             await not_a_websocket(send)
             return
         session_id = scope["path"].rstrip("/").rpartition("/")[2]
-        await serve_agent(Wire(receive, send), link, rooms, sessions, session_id, wire.address(scope))
+        await serve_agent(Wire(receive, send, scope), link, rooms, sessions, session_id, wire.address(scope))
 
     return agent_session
 
