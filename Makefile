@@ -16,7 +16,7 @@ up: $(STAMP) $(ASSETS) ## Start Compagnon without demo data
 	@$(BIN)/compagnon up
 
 test: $(STAMP) $(ASSETS) ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP) ## Format, lint, types, layers, documentation
 	$(BIN)/ruff format --check .
