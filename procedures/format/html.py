@@ -6,6 +6,7 @@ code and notes wrapped in tags that only this module writes. The page's CSP is t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -34,6 +35,7 @@ _ALERTS: Mapping[NoteKind, tuple[str, str, str]] = {
 _ALIGNED = {"text-align:center": "text-center", "text-align:right": "text-end", "text-align:left": "text-start"}
 
 _TABLE = {"table", "tbody", "td", "th", "thead", "tr"}
+_UNBROKEN = re.compile(r" (?=[?!:;»])|(?<=«) ")  # French puts a space there, and no line may end at it
 _PROSE = {"a", "blockquote", "br", "code", "em", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "s", "span"}
 
 _CLEANER = nh3.Cleaner(
@@ -162,7 +164,7 @@ class _Renderer(RendererHTML):
         return self.renderToken(tokens, index, options, env)
 
     def text(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return _with_values(tokens[index].content, "span", _target(env).values)
+        return _with_values(_UNBROKEN.sub("\u00a0", tokens[index].content), "span", _target(env).values)
 
     def code_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         values = _target(env).values

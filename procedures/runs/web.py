@@ -157,6 +157,7 @@ async def _context(
     seen = await runs.show(run_id)
     version = await library.get(seen.run.version_id)
     branch = seen.position.branch if seen.position.blocked else None
+    otherwise = [one.procedure for one in (branch, seen.step and seen.step.on_fail and seen.step.on_fail.then) if one]
     return {
         "seen": seen,
         "run": seen.run,
@@ -164,7 +165,7 @@ async def _context(
         "machine": await _machine(seen, gateway),
         "may_act": seen.run.active and await runs.may_act(seen.run, member),
         "desktop": await desktop_of(version, member, environments),
-        "titles": await library.titles([branch.procedure], member.locale) if branch and branch.procedure else {},
+        "titles": await library.titles([code for code in otherwise if code], member.locale),
         "html": Html(seen.run.parameters),
         "words": WORDS,
         "refusal": None,
