@@ -172,7 +172,7 @@ async def the_recording_jumps_to_a_step(alice: Person, session: str) -> None:
     """Closing has ended the terminal; its recording plays, knows the steps that were done meanwhile, and is whole."""
     page = alice.page
     await alice.goes(f"/recordings/{session}")
-    await page.locator(".marker-list button", has_text="imp-002@1/s4").click()
+    await page.locator(".marker-list button", has_text="step s4").click()
     await expect(page.locator("#player .ap-term-text")).to_contain_text("by-42-bruno", timeout=20_000)
     await expect(page.locator("#transcript")).to_contain_text("from-42-alice")
     await alice.sees("sound,")
