@@ -34,6 +34,7 @@ class Rooms:
     def __init__(self, kernel: Kernel) -> None:
         self.recordings = Recordings(kernel)
         self.sessions: Sessions | None = None  # attached while wiring
+        self.hub = kernel.hub
         self._db = kernel.db
         self._rooms: dict[str, Room] = {}
         self._locks: dict[str, asyncio.Lock] = {}

@@ -82,10 +82,29 @@ class Sessions:
             return await store.participants(conn, session_id)
 
     async def may_enter(self, session: Session, member: Member) -> bool:
-        """Whoever may act on the ticket, opened the session or was invited to it."""
-        if session.requested_by == member.id or await self._gate.may_act(session.ticket_id, member.id):
-            return True
-        return any(found.member_id == member.id for found in await self.participants(session.id))
+        """Whoever may act on the ticket, opened the session or has an open invitation to it."""
+        return await self._acts(session, member.id) or await self._invited(session, member.id)
+
+    async def _acts(self, session: Session, member_id: int) -> bool:
+        return session.requested_by == member_id or await self._gate.may_act(session.ticket_id, member_id)
+
+    async def _invited(self, session: Session, member_id: int) -> bool:
+        """An invitation is open as long as who gave it (or who invited them) may act: having been there is no right."""
+        hosts = {found.member_id: found.invited_by for found in await self.participants(session.id)}
+        host, asked = hosts.get(member_id), {member_id}
+        while host is not None and host not in asked:
+            if await self._acts(session, host):
+                return True
+            asked.add(host)
+            host = hosts.get(host)
+        return False
+
+    async def may_stay(self, session: Session, member: Member, sign_in_id: int) -> bool:
+        """Whether a page that was let in still may be: its sign-in holds, the member is active and may enter."""
+        async with self._db.connection() as conn:
+            if not await store.signed_in(conn, sign_in_id, member.id):
+                return False
+        return await self.may_enter(session, member)
 
     async def require_entry(self, session: Session, member: Member) -> None:
         """Raises Forbidden."""

@@ -46,7 +46,8 @@ WHERE id = %(id)s AND state = 'open' AND driver_id IS NOT DISTINCT FROM %(old)s
 JOIN = """
 INSERT INTO session_participants (session_id, member_id, role, invited_by)
 VALUES (%(id)s, %(member_id)s, %(role)s, %(invited_by)s)
-ON CONFLICT (session_id, member_id) DO UPDATE SET left_at = NULL
+ON CONFLICT (session_id, member_id) DO UPDATE
+SET left_at = NULL, invited_by = coalesce(session_participants.invited_by, EXCLUDED.invited_by)
 """
 LEAVE = "UPDATE session_participants SET left_at = now() WHERE session_id = %(id)s AND member_id = %(member_id)s"
 ROLE = """
@@ -57,6 +58,12 @@ PARTICIPANTS = """
 SELECT t.session_id, t.member_id, p.name, t.role, t.invited_by, t.joined_at, t.left_at
 FROM session_participants t JOIN members p ON p.id = t.member_id
 WHERE t.session_id = %(id)s ORDER BY t.joined_at, t.member_id
+"""
+SIGNED_IN = """
+SELECT EXISTS (
+    SELECT FROM sign_ins s JOIN members m ON m.id = s.member_id
+    WHERE s.id = %(id)s AND s.member_id = %(member_id)s AND m.active AND s.expires_at > now()
+)
 """
 
 
@@ -120,6 +127,12 @@ async def join(
 
 async def leave(conn: Connection, session_id: str, member_id: int) -> None:
     await conn.execute(LEAVE, {"id": session_id, "member_id": member_id})
+
+
+async def signed_in(conn: Connection, sign_in_id: int, member_id: int) -> bool:
+    """Whether this sign-in of an active member still holds."""
+    row = await (await conn.execute(SIGNED_IN, {"id": sign_in_id, "member_id": member_id})).fetchone()
+    return bool(row and row[0])
 
 
 async def participants(conn: Connection, session_id: str) -> list[Participant]:

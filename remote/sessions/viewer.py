@@ -30,6 +30,7 @@ class Viewer:
     __slots__ = (
         "_notes",
         "_wake",
+        "allowed",
         "drawn",
         "finished",
         "heard",
@@ -50,6 +51,7 @@ class Viewer:
         self.sent = self.drawn = -1 if offset is None else offset
         self.held = False  # its typing was not accepted: it waits to be asked for it again
         self.overrun = False
+        self.allowed = True
         self.finished = False
         self.heard = time.monotonic()
         self._notes: deque[str] = deque()

@@ -35,6 +35,7 @@ from remote.control.web import MACHINE, not_a_websocket
 from remote.machines.desk import Desk
 from remote.machines.model import MachineState
 from remote.recordings.model import ChainError
+from remote.sessions import rights
 from remote.sessions.model import Session, SessionState
 from remote.sessions.room import Room
 from remote.sessions.rooms import Rooms
@@ -159,9 +160,10 @@ async def viewer_socket(
 ) -> None:
     """A member's page. Signed in and from this site (checked before), with a one-time ticket for this session."""
     connection = Wire(socket.receive, socket.send, socket.scope)
-    member = contexts.need(socket.scope).member
+    context = contexts.need(socket.scope)
+    member, sign_in = context.member, context.sign_in
     try:
-        if member is None:
+        if member is None or sign_in is None:
             raise Forbidden(N_("Please sign in first."))
         await ws_tickets.redeem(wire.query(socket.scope, "ticket"), f"session:{session_id}", member_id=member.id)
         session = await sessions.get(session_id)
@@ -181,7 +183,11 @@ async def viewer_socket(
         log.error("session %s: %s", session_id, error)
         await connection.close(wire.TRY_AGAIN, "the recording cannot be written")
         return
-    await _view(viewer, room, session, member, sessions)
+    watching = asyncio.create_task(rights.watch(viewer, session, member, sign_in.id, sessions=sessions, hub=rooms.hub))
+    try:
+        await _view(viewer, room, session, member, sessions)
+    finally:
+        watching.cancel()
 
 
 def _viewer(scope: Scope, connection: Wire, member: Member) -> Viewer:
@@ -227,6 +233,8 @@ async def _send(viewer: Viewer, room: Room) -> None:
 
 
 async def _from_viewer(viewer: Viewer, room: Room, raw: str | bytes) -> None:
+    if not viewer.allowed:
+        raise Closed
     viewer.hear()
     if isinstance(raw, str):
         await _note_from_viewer(viewer, room, raw)
