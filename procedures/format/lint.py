@@ -16,6 +16,7 @@ Rule = Callable[[Case], Findings]
 CHECKS: tuple[Rule, ...] = (
     structure.metadata,
     structure.sections,
+    structure.indented,
     structure.headings,
     structure.step_ids,
     structure.steps,
@@ -51,6 +52,7 @@ RULES: Mapping[str, str] = {
     "heading-level": N_("Headings are sections and steps only."),
     "imperative": N_("A step begins with an imperative, after an optional place or condition."),
     "importance": N_("Each step says whether it is required."),
+    "indented": N_("Headings and entries begin at the left margin."),
     "link": N_("Links lead to the web, a mail address, a telephone or a procedure."),
     "manifest": N_("What the agent is sent fits."),
     "metadata": N_("The metadata is complete and of the right types."),

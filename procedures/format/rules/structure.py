@@ -15,6 +15,9 @@ from procedures.format.rules.case import Case, Findings, advise, bodies, warn
 
 T = TypeVar("T", bound=Hashable)
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
+_SWALLOWED = re.compile(
+    r"^(?: {4,}|\t)[ \t]*(?:#{2,3} |- (?:check|evidence|info|on_fail|phone|rollback|show|stepresult):)", re.M
+)
 _ENVIRONMENT_ROLES = (Role.CONFORMITY, Role.DESKTOP)
 _PROCEDURE_ROLES = (Role.STEPS, Role.RESULT)
 
@@ -39,6 +42,19 @@ def metadata(case: Case) -> Findings:
                 N_("The environment “{code}” does not exist."),
                 N_("Correct the code, or publish that environment first."),
                 code=code,
+            )
+
+
+def indented(case: Case) -> Findings:
+    """A heading or field pasted with four spaces is a code block to Markdown: it would be shown, and mean nothing."""
+    for step, block in bodies(case.procedure):
+        if isinstance(block, Text) and _SWALLOWED.search(block.markdown):
+            yield warn(
+                "indented",
+                block.at,
+                N_("A heading or an entry is indented: it is read as plain text."),
+                N_("Remove the spaces at the beginning of its line."),
+                step,
             )
 
 

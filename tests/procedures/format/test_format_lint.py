@@ -113,6 +113,8 @@ CASES = [
     ("section-missing", "Suivez cette procédure quand rien ne s'imprime.\n", "", None),
     ("section", "## Résultat", "## Étapes\n\n## Résultat", None),
     ("section", "## Étapes\n", "## Étapes\n\nUn texte perdu.\n", "Un texte perdu."),
+    ("indented", "Le client imprime.", "Le client imprime.\n\n    ### s9: Vérifiez", None),
+    ("indented", "Le client imprime.", "Le client imprime.\n\n    - check: {}", None),
     ("heading-level", "Le client imprime.", "# Le client imprime.", "# Le client imprime."),
     ("step-heading", "### s1: V", "### V", "### Vérifiez que l'imprimante répond {importance=required}"),
     ("step-id", "### s2:", "### s1:", "### s1: Sur le poste, ouvrez la liste des imprimantes {importance=optional}"),
