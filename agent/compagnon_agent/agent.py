@@ -14,12 +14,11 @@ from . import policy as policies
 from .audit import AuditLog
 from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
 from .banner import Banner
-from .evaluate import evaluate
+from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
 from .policy import LocalPolicy, PolicyError
 from .protocol import messages
 from .protocol.checks import CheckError, CheckResult, bind_checks
-from .protocol.checks import Outcome as CheckOutcome
 from .protocol.manifest import digest
 from .protocol.messages import (
     CheckRequest,
@@ -120,9 +119,14 @@ class Agent:
         """Ask, and write the answer down."""
         self.reload_policy()
         now = datetime.now(UTC)
+        if not isinstance(request, SessionRequest):
+            answered, left = self.store.answered(now)
+            request = replace(request, sight=replace(request.sight, answered=answered, left=left))
         decision = authorise(request, policy=self.policy, grants=self.store.grants(now), now=now)
         details = {**_describe(request), "allowed": decision.allowed, "reason": decision.reason}
-        self.audit.record("decision", details)
+        self.audit.record("decision", {**details, "withheld": len(decision.withheld)} if decision.withheld else details)
+        if decision.allowed:
+            self.store.remember(decision.asked, now)
         return decision
 
     # -- what the server asks
@@ -140,18 +144,24 @@ class Agent:
             self.send(Problem(about=about, reason="the agent has too much to do: ask again later"))
 
     async def _checks(self, request: CheckRequest) -> None:
-        if not self.decide(ChecksRequest(checks=request.checks)).allowed:
-            log.info("command checks were asked for outside a procedure: not run")
         async with self._checking:
             try:
-                bound = bind_checks(request.checks, request.parameters, shell=execute.CHECK_SHELL)
-                results = await evaluate(bound, timeout=request.timeout, commands=False)
+                results = await self._look(request)
             except (ParameterError, CheckError) as fault:
-                results = tuple(
-                    CheckResult(check=check, outcome=CheckOutcome.ERROR, observed={}, reason=str(fault)[:500])
-                    for check in request.checks
-                )
+                results = tuple(withheld(check, str(fault)) for check in request.checks)
         self.send(fitting_results(CheckResults(request_id=request.request_id, results=results)))
+
+    async def _look(self, request: CheckRequest) -> tuple[CheckResult, ...]:
+        """What was decided against is answered at once, and nothing of it is evaluated."""
+        checks = bind_checks(request.checks, request.parameters, shell=execute.CHECK_SHELL)
+        decision = self.decide(ChecksRequest(checks=checks, sight=await sight_of(checks)))
+        everything = {} if decision.allowed else dict.fromkeys(range(len(checks)), decision.reason)
+        against = {**everything, **decision.withheld}
+        allowed = [check for index, check in enumerate(checks) if index not in against]
+        results = iter(await evaluate(allowed, timeout=request.timeout, commands=False))
+        return tuple(
+            withheld(check, against[index]) if index in against else next(results) for index, check in enumerate(checks)
+        )
 
     async def _step(self, request: Execute) -> None:
         result = await self._steps.attempt(request)

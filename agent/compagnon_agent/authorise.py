@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from .policy import LocalPolicy, Subject
+from .looking import BLIND, Look, Sight, commands, look
+from .policy import LocalPolicy, Mode, Subject
 from .protocol.checks import Check, is_read_only
 from .protocol.manifest import Manifest, Risk, RunOn, digest
 from .protocol.messages import ConsentKind, ConsentSource, Phase
@@ -21,9 +22,10 @@ from .protocol.wire import dumps
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksRequest:
-    """Evaluate checks outside any procedure."""
+    """Evaluate checks outside any procedure. ``checks`` are bound."""
 
     checks: tuple[Check, ...]
+    sight: Sight = BLIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class StepRequest:
     phase: Phase
     checks: tuple[Check, ...]
     values: Mapping[str, str]
+    sight: Sight = BLIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,18 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """``needs_consent``: a question to the person at the machine could turn this no into a yes."""
+    """``needs_consent``: a question to the person at the machine could turn this no into a yes.
+
+    Of allowed checks those in ``withheld`` (by place, with the reason) must not be evaluated; ``asked`` are the digests
+    of the questions about texts that this answers for the first time, to be remembered.
+    """
 
     allowed: bool
     reason: str
     needs_consent: bool = False
     until: datetime | None = None
+    withheld: Mapping[int, str] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 def values_digest(values: Mapping[str, str]) -> str:
@@ -88,14 +97,34 @@ def values_digest(values: Mapping[str, str]) -> str:
 def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant], now: datetime) -> Decision:
     """May this be done, now? Pure: the same arguments give the same answer."""
     if isinstance(request, ChecksRequest):
-        if all(map(is_read_only, request.checks)):
-            return Decision(allowed=True, reason="read-only checks, listed in the consent sheet")
-        return Decision(allowed=False, reason="a command check runs only as part of a consented procedure")
+        return _checks(request, policy)
     if isinstance(request, StepRequest) and _only_looks(request):
-        return Decision(allowed=True, reason="read-only checks of a procedure")
+        decision = _granted(request, policy, grants, now)
+        return decision if decision.allowed else _looked(request, policy)
     if isinstance(request, StepRequest) and not _is_for_agents(request):
         return Decision(allowed=False, reason="nothing in this step is for the agent to run")
     return _granted(request, policy, grants, now)
+
+
+def _checks(request: ChecksRequest, policy: LocalPolicy) -> Decision:
+    """Each check by itself; no when none is left."""
+    seen = _look(request, policy)
+    if request.checks and len(seen.withheld) == len(request.checks):
+        return Decision(allowed=False, reason=seen.withheld[0], withheld=seen.withheld)
+    reason = "read-only checks, listed in the consent sheet"
+    return Decision(allowed=True, reason=reason, withheld=seen.withheld, asked=seen.asked)
+
+
+def _looked(request: StepRequest, policy: LocalPolicy) -> Decision:
+    """A step's checks together: what needs a consent is asked for once, for all of them."""
+    seen = _look(request, policy)
+    if seen.withheld:
+        return Decision(allowed=False, reason=next(iter(seen.withheld.values())), needs_consent=True)
+    return Decision(allowed=True, reason="read-only checks of a procedure", asked=seen.asked)
+
+
+def _look(request: ChecksRequest | StepRequest, policy: LocalPolicy) -> Look:
+    return commands(request.checks) if policy.mode is Mode.UNATTENDED_DEMO else look(request.checks, request.sight)
 
 
 def _only_looks(request: StepRequest) -> bool:

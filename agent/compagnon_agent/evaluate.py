@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from . import execute
 from .checks.native import compare, finish
+from .checks.public import public_files
+from .looking import COMMAND, Sight, reads
 from .protocol.checks import Check, CheckResult, Outcome, check_codec, command_of
 from .protocol.wire import JSON, WireError, dumps, loads, record
 
@@ -33,8 +35,18 @@ async def evaluate(checks: Sequence[Check], *, timeout: float, commands: bool) -
         results[index] = result
     for index, check in enumerate(checks):
         if index not in results:
-            results[index] = await _command(check, deadline) if commands else _not_consented(check)
+            results[index] = await _command(check, deadline) if commands else withheld(check, COMMAND)
     return tuple(results[index] for index in range(len(checks)))
+
+
+async def sight_of(checks: Sequence[Check]) -> Sight:
+    """What the decision about these (bound) checks must know of the machine's files."""
+    return Sight(public=await public_files(check.key for check in checks if reads(check)))
+
+
+def withheld(check: Check, reason: str) -> CheckResult:
+    """The answer to a check that is not evaluated."""
+    return _failed(check, reason, time.monotonic())
 
 
 def limit_of(check: Check) -> float:
@@ -44,10 +56,6 @@ def limit_of(check: Check) -> float:
 
 def _failed(check: Check, reason: str, started: float) -> CheckResult:
     return finish(check, Outcome.ERROR, {}, reason, started)
-
-
-def _not_consented(check: Check) -> CheckResult:
-    return _failed(check, "a command check runs only as part of a consented procedure", time.monotonic())
 
 
 async def _native(checks: Sequence[Check], deadline: float) -> list[CheckResult]:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from . import execute
 from .authorise import Decision, StepRequest
-from .evaluate import evaluate
+from .evaluate import evaluate, sight_of
+from .looking import BLIND
 from .protocol.checks import CheckError, CheckResult, is_read_only
 from .protocol.checks import Outcome as CheckOutcome
 from .protocol.manifest import ManifestStep, RunOn, prepare
@@ -77,7 +78,8 @@ class Steps:
         except KeyError:
             return _refused(request, "this procedure has no such step")
         async with self._turn:
-            decision = self._decide(_asked(request, step, values))
+            sight = await sight_of(step.checks) if request.phase is not Phase.EXECUTE else BLIND
+            decision = self._decide(replace(_asked(request, step, values), sight=sight))
             if not decision.allowed:
                 return _refused(request, decision.reason, needs_consent=decision.needs_consent)
             return await self._journalled(request, step)

@@ -1,4 +1,4 @@
-"""What must outlive the agent's process: grants, and the journal of step attempts (sqlite, one file, 0600).
+"""What must outlive the agent's process: grants, step attempts, questions about texts (sqlite, one file, 0600).
 
 An attempt is written down as started before anything runs, and as finished before its result is sent. An attempt that
 was started and not finished when the agent starts again was interrupted: it is reported so, and never run twice.
@@ -7,12 +7,13 @@ was started and not finished when the agent starts again was interrupted: it is 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .authorise import Grant
+from .looking import NEW_QUESTIONS
 from .protocol.manifest import Risk
 from .protocol.messages import ConsentKind, ConsentSource, StepResult, StepState, decode, encode
 
@@ -23,6 +24,9 @@ VERSION = 1
 
 KEPT = 2000
 """Attempts that are remembered so that a repeated request is recognised."""
+
+QUESTIONS_KEPT = 5000
+"""Questions about texts that are remembered."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
@@ -35,6 +39,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY, started TEXT NOT NULL,
     result TEXT, acknowledged INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS questions (digest TEXT PRIMARY KEY, answered TEXT NOT NULL);
 """
 _ADD_GRANT = """
 INSERT INTO grants (kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability)
@@ -56,6 +61,11 @@ _ACKNOWLEDGE = "UPDATE attempts SET acknowledged = 1 WHERE attempt_id = :attempt
 _DROP_OLD_ATTEMPTS = """
 DELETE FROM attempts WHERE acknowledged = 1 AND attempt_id NOT IN (
     SELECT attempt_id FROM attempts ORDER BY started DESC LIMIT :kept)
+"""
+_QUESTIONS = "SELECT digest, answered FROM questions"
+_REMEMBER = "INSERT INTO questions (digest, answered) VALUES (:digest, :answered) ON CONFLICT DO NOTHING"
+_DROP_OLD_QUESTIONS = """
+DELETE FROM questions WHERE digest NOT IN (SELECT digest FROM questions ORDER BY answered DESC LIMIT :kept)
 """
 
 
@@ -112,6 +122,23 @@ class Store:
 
     def withdraw_all(self) -> int:
         return self._db.execute(_WITHDRAW_ALL).rowcount
+
+    # -- questions about texts that were answered without a grant
+
+    def answered(self, now: datetime) -> tuple[frozenset[str], int]:
+        """Digests of the remembered ones, and how many new ones may be answered now."""
+        rows = self._db.execute(_QUESTIONS).fetchall()
+        recent = sum(stamp > _stamp(now - timedelta(days=1)) for _, stamp in rows)
+        return frozenset(digest for digest, _ in rows), max(0, NEW_QUESTIONS - recent)
+
+    def remember(self, digests: Iterable[str], now: datetime) -> None:
+        """Write them down before they are answered; the oldest are forgotten (and count anew when they are asked)."""
+        new = [{"digest": digest, "answered": _stamp(now)} for digest in digests]
+        if new:
+            self._db.execute("BEGIN")
+            self._db.executemany(_REMEMBER, new)
+            self._db.execute(_DROP_OLD_QUESTIONS, {"kept": QUESTIONS_KEPT})
+            self._db.execute("COMMIT")
 
     # -- attempts
 

@@ -129,6 +129,26 @@ async def test_checks_are_answered_in_order_and_commands_are_not_run(speaking_se
     assert not marker.exists()
 
 
+async def test_what_not_everyone_may_read_is_not_looked_into(speaking_server, runner, tmp_path):
+    runner.policy('mode = "attended"\n')
+    await runner.start()
+    await speaking_server.connected()
+    secret = tmp_path / "secret"
+    secret.write_text("motdepasse")
+    checks = parse_checks(
+        {
+            "file": {str(secret): {"contents": ["motdepasse"]}, "/etc/passwd": {"contents": ["/^root:/"]}},
+            "http": {f"http://192.0.2.1:{speaking_server.port}/": {"timeout": 300}},
+        }
+    )
+    await speaking_server.send(CheckRequest(request_id=str(uuid.uuid4()), checks=checks, parameters={}))
+    answer = await speaking_server.expect(CheckResults)
+    assert [result.outcome for result in answer.results] == ["error", "pass", "error"]
+    assert [result.reason[:13] for result in answer.results] == ["needs consent", "", "needs consent"]
+    await speaking_server.send(CheckRequest(request_id=str(uuid.uuid4()), checks=checks[:1], parameters={}))
+    assert (await speaking_server.expect(CheckResults)).results[0].reason[:13] == "needs consent"
+
+
 async def test_an_edited_policy_is_told_at_once(speaking_server, runner):
     await runner.start()
     await speaking_server.expect(Policy)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +21,16 @@ from compagnon_agent.authorise import (
     authorise,
     values_digest,
 )
+from compagnon_agent.checks.public import everyone_may_read, public_files
+from compagnon_agent.looking import COMMAND as COMMAND_WITHHELD
+from compagnon_agent.looking import NEW_QUESTIONS, NOT_PUBLIC, TOO_MANY, Sight, questions
 from compagnon_agent.policy import LocalPolicy, Mode, PolicyError, Subject, parse
 from compagnon_agent.protocol.checks import parse_checks
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest
 from compagnon_agent.protocol.messages import ConsentKind, ConsentSource, Phase, StepResult, StepState
 from compagnon_agent.protocol.parameters import Parameter, ParameterType
 from compagnon_agent.steps import Steps
-from compagnon_agent.store import INTERRUPTED, Store
+from compagnon_agent.store import INTERRUPTED, QUESTIONS_KEPT, Store
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SESSION = "ab" * 16
@@ -72,13 +78,123 @@ def decide(request, *grants, policy=ATTENDED):
 
 def test_looking_is_allowed_running_is_not():
     assert decide(ChecksRequest(checks=LOOK)).allowed
-    refused = decide(ChecksRequest(checks=LOOK + COMMAND), STEP_GRANT)
+    refused = decide(ChecksRequest(checks=COMMAND), STEP_GRANT)
     assert (refused.allowed, refused.needs_consent) == (False, False)
+    assert decide(ChecksRequest(checks=LOOK + COMMAND), STEP_GRANT).withheld == {1: COMMAND_WITHHELD}
+    for checks in (COMMAND, COMMAND + LOOK):
+        demo = decide(ChecksRequest(checks=checks), policy=LocalPolicy(mode=Mode.UNATTENDED_DEMO))
+        assert demo.withheld == {0: COMMAND_WITHHELD}
     for phase in (Phase.CHECK, Phase.VERIFY):
         assert decide(replace(STEP, phase=phase)).allowed
         refused = decide(replace(STEP, phase=phase, checks=COMMAND))
         assert (refused.allowed, refused.needs_consent) == (False, True)
         assert decide(replace(STEP, phase=phase, checks=COMMAND), STEP_GRANT).allowed
+
+
+SHADOW = parse_checks({"file": {"/etc/shadow": {"exists": True, "contents": ["/^root:[$]y/"]}}})
+
+
+def test_texts_that_not_everyone_may_read_need_a_consent():
+    assert decide(ChecksRequest(checks=SHADOW), STEP_GRANT).withheld == {0: NOT_PUBLIC}
+    for attribute in ("contains", "md5", "sha256", "sha512"):
+        check = parse_checks({"file": {"/etc/shadow": {attribute: "x"}}})
+        assert decide(ChecksRequest(checks=check)).withheld == {0: NOT_PUBLIC}
+    public = Sight(public=frozenset({"/etc/shadow"}), left=1)
+    assert decide(ChecksRequest(checks=SHADOW, sight=public)).withheld == {}
+    about = parse_checks({"file": {"/etc/shadow": {"mode": "0640", "size": 3, "owner": "root"}}})
+    assert decide(ChecksRequest(checks=about)).withheld == {}
+    step = replace(STEP, phase=Phase.VERIFY, checks=SHADOW)
+    refused = decide(step)
+    assert (refused.allowed, refused.reason, refused.needs_consent) == (False, NOT_PUBLIC, True)
+    assert decide(replace(step, sight=public)).allowed
+    granted = decide(step, STEP_GRANT)
+    assert (granted.allowed, granted.asked) == (True, frozenset())
+    assert decide(ChecksRequest(checks=SHADOW), policy=LocalPolicy(mode=Mode.UNATTENDED_DEMO)).withheld == {}
+
+
+@pytest.mark.parametrize(
+    ("resource", "key", "allowed"),
+    [
+        ("http", "http://localhost:631/", True),
+        ("http", "https://127.0.0.1", True),
+        ("http", "http://[::1]:8080/x?y", True),
+        ("http", "http://192.168.1.1/", False),
+        ("http", "http://localhost.example.org/", False),
+        ("http", "http://localhost:80@192.168.1.1/", False),
+        ("http", "http://localhost\\@192.168.1.1/", False),
+        ("http", "http://x#@localhost/", False),
+        ("addr", "tcp://192.168.1.20:631", True),
+        ("dns", "example.org", True),
+        ("registry", "HKLM\\SOFTWARE\\Vendor:Version", True),
+        ("registry", "HKLM\\SECURITY\\Policy:x", False),
+    ],
+)
+def test_what_lies_behind_the_machine_needs_a_consent(resource, key, allowed):
+    decision = decide(ChecksRequest(checks=parse_checks({resource: {key: {}}}), sight=Sight(left=9)))
+    assert (decision.allowed, not decision.withheld) == (allowed, allowed)
+
+
+def asking(*patterns: str) -> ChecksRequest:
+    checks = parse_checks({"file": {"/etc/hosts": {"contents": list(patterns)}}})
+    return ChecksRequest(checks=checks, sight=Sight(public=frozenset({"/etc/hosts"})))
+
+
+def test_new_questions_about_texts_are_counted(tmp_path):
+    store = Store(tmp_path)
+
+    def ask(request, now=NOW):
+        answered, left = store.answered(now)
+        sight = replace(request.sight, answered=answered, left=left)
+        decision = decide(replace(request, sight=sight))
+        store.remember(decision.asked, now)
+        return decision
+
+    for number in range(NEW_QUESTIONS // 10):
+        assert ask(asking(*(f"a{number}-{pattern}" for pattern in range(10)))).allowed
+    refused = ask(asking("one more"))
+    assert (refused.allowed, refused.withheld) == (False, {0: TOO_MANY})
+    assert ask(asking("a0-3", "a7-1")).allowed
+    store.close()
+    store = Store(tmp_path)
+    assert not ask(asking("one more"), NOW + timedelta(hours=23)).allowed
+    assert ask(asking("one more"), NOW + timedelta(hours=25)).allowed
+    store.close()
+
+
+def test_many_patterns_in_one_check_are_many_questions():
+    many = {"and": [{"or": [f"p{number}" for number in range(10)]}, "x"]}
+    check = parse_checks({"file": {"/etc/hosts": {"contents": many, "md5": "0" * 32}}})
+    assert len(set(questions(check[0]))) == 12
+
+
+def test_the_questions_that_are_remembered_are_bounded(tmp_path):
+    store = Store(tmp_path)
+    store.remember((f"{number}" for number in range(QUESTIONS_KEPT)), NOW)
+    store.remember(["late"], NOW + timedelta(days=2))
+    answered, left = store.answered(NOW + timedelta(days=2))
+    assert (len(answered), "late" in answered, left) == (QUESTIONS_KEPT, True, NEW_QUESTIONS - 1)
+    store.close()
+
+
+def test_what_everyone_may_read(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    file = folder / "b"
+    file.write_text("x")
+    link = Path(tempfile.gettempdir()) / f"compagnon-{uuid.uuid4()}"
+    link.symlink_to(file)
+    assert everyone_may_read("/etc/passwd")
+    assert everyone_may_read("/etc/not-there")
+    assert not everyone_may_read("/etc/shadow")
+    assert not everyone_may_read("/proc/self/maps")
+    assert not everyone_may_read(str(file))  # pytest's own folder is private
+    assert not everyone_may_read(str(folder / "not-there"))
+    assert not everyone_may_read(str(link))
+    link.unlink()
+
+
+async def test_what_everyone_may_read_is_found_out_in_another_process():
+    assert await public_files(["/etc/passwd", "/etc/shadow", "/etc/passwd"]) == frozenset({"/etc/passwd"})
 
 
 def test_a_step_needs_its_own_grant():

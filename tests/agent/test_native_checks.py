@@ -248,11 +248,11 @@ def test_malformed_dns_answers(packet):
 
 class Pages(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status = {"/": 200, "/moved": 302}.get(self.path, 404)
+        status = {"/": 200, "/moved": 302, "/away": 302}.get(self.path, 404)
         self.send_response(status)
         self.send_header("X-Made-By", "Compagnon")
         if status == 302:
-            self.send_header("Location", "/")
+            self.send_header("Location", "http://192.0.2.1/" if self.path == "/away" else "/")
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(b"Bonjour\nune page\n")
@@ -286,6 +286,7 @@ def test_http(monkeypatch):
         holds("http", f"{base}/absent", status=404)
         holds("http", f"{base}/moved", status=200)
         holds("http", f"{base}/moved", status=302, no_follow_redirects=True)
+        holds("http", f"{base}/away", status=302)  # its own pages do not send the machine out into the network
         holds("http", f"{base}/", method="HEAD", status=200)
         differs("http", f"{base}/absent")
     assert look("http", f"{base}/").outcome is Outcome.ERROR

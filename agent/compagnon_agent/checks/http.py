@@ -6,12 +6,25 @@ import ssl
 import urllib.error
 import urllib.request
 from email.message import Message
+from http.client import HTTPMessage
 from typing import IO
 
+from ..looking import own_page
 from ..protocol.wire import JSON
 from .common import Observed, Question, Trouble
 
 BODY_LIMIT = 1024 * 1024
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """A page of the machine itself must not send the agent out into the network: then it is the answer."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if own_page(req.full_url) and not own_page(newurl):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -47,8 +60,7 @@ def _opener(question: Question) -> urllib.request.OpenerDirector:
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=context),
     ]
-    if question.flag("no-follow-redirects"):
-        handlers.append(_Stay())
+    handlers.append(_Stay() if question.flag("no-follow-redirects") else _StayHere())
     return urllib.request.build_opener(*handlers)
 
 
