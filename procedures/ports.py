@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from compagnon.db import Connection
     from compagnon_agent.protocol.checks import Check, CheckResult
     from compagnon_agent.protocol.manifest import Manifest
 
@@ -144,12 +145,15 @@ class MachineGateway(Protocol):
 class TicketGate(Protocol):
     """The tickets' say in who may do what, and when."""
 
-    async def require_open(self, ticket_id: int) -> TicketRef:
-        """Raise ``NotFound`` for no such ticket, ``Conflict`` for a closed one."""
+    async def require_open(self, ticket_id: int, *, conn: Connection | None = None) -> TicketRef:
+        """Raise ``NotFound`` for no such ticket, ``Conflict`` for a closed one.
+
+        ``conn``: in this transaction, until whose end the ticket then stays open (its row is locked FOR SHARE).
+        """
         ...
 
-    async def may_act(self, ticket_id: int, member_id: int) -> bool:
-        """Whether the member owns the ticket or is an accepted collaborator of it."""
+    async def may_act(self, ticket_id: int, member_id: int, *, conn: Connection | None = None) -> bool:
+        """Whether the member owns the ticket or is an accepted collaborator of it; ``conn``: in this transaction."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compagnon.db import Connection
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
@@ -17,10 +18,13 @@ class Gate:
     def __init__(self, kernel: Kernel) -> None:
         self._db = kernel.db
 
-    async def require_open(self, ticket_id: int) -> TicketRef:
-        """Raises NotFound for no such ticket, Conflict for a closed one."""
-        async with self._db.connection() as conn:
-            ticket = await store.get(conn, ticket_id)
+    async def require_open(self, ticket_id: int, *, conn: Connection | None = None) -> TicketRef:
+        """Raises NotFound for no such ticket, Conflict for a closed one.
+
+        With ``conn`` nobody closes the ticket before that transaction's end.
+        """
+        async with self._db.using(conn) as used:
+            ticket = await (store.get if conn is None else store.share)(used, ticket_id)
         if ticket is None:
             raise NotFound(GONE, id=ticket_id)
         if ticket.state is State.CLOSED:
@@ -33,7 +37,7 @@ class Gate:
             state=ticket.state.value,
         )
 
-    async def may_act(self, ticket_id: int, member_id: int) -> bool:
-        """Whether the member owns the ticket or is an accepted collaborator of it."""
-        async with self._db.connection() as conn:
-            return await store.may_act(conn, ticket_id, member_id)
+    async def may_act(self, ticket_id: int, member_id: int, *, conn: Connection | None = None) -> bool:
+        """Whether the member owns the ticket or is an accepted collaborator of it; ``conn``: in this transaction."""
+        async with self._db.using(conn) as used:
+            return await store.may_act(used, ticket_id, member_id)

@@ -178,7 +178,7 @@ class Library(Shelf):
 
     async def _names(self, conn: Connection) -> Known:
         codes = await store.names(conn)
-        skills = {skill.name for skill in await self._members.all_skills()}
+        skills = {skill.name for skill in await self._members.all_skills(conn=conn)}
         environments = {code for code, is_environment in codes if is_environment}
         return Known(procedures={code for code, _ in codes}, environments=environments, skills=skills)
 

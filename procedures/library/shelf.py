@@ -16,6 +16,7 @@ from procedures.library.model import CODE_LIMIT, Comment, Listing, Query, Review
 if TYPE_CHECKING:
     from kb.search.service import Search
 
+BATCH = 100  # versions read at a time for the search index
 SEARCHED = 100  # hits that the list orders by relevance
 
 
@@ -105,11 +106,20 @@ class Shelf:
             return await store.published(conn, version.code, version.locale, exact=True)
 
     async def documents(self, kind: str) -> AsyncIterator[Document]:
-        """Every published procedure (or environment) as the search index sees it."""
-        async with self._db.transaction() as conn:
-            async for version in store.every_published(conn):
+        """Every published procedure (or environment) as the search index sees it.
+
+        Read in batches: no connection is held while the reader works on a document.
+        """
+        last = 0
+        while True:
+            async with self._db.connection() as conn:
+                batch = await store.published_after(conn, last, BATCH)
+            for version in batch:
                 if indexing.kind_of(version) == kind:
                     yield indexing.document(version)
+            if len(batch) < BATCH:
+                return
+            last = batch[-1].id
 
     async def document(self, kind: str, id: str) -> Document | None:
         code, locale = indexing.split_id(id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from psycopg.rows import class_row
@@ -86,7 +86,7 @@ SELECT d.code, bool_or(v.kind = 'environment')
 FROM procedure_documents d JOIN procedure_versions v ON v.document_id = d.id
 WHERE v.state IN ('draft', 'in_review', 'published') GROUP BY d.code
 """
-EVERY_PUBLISHED = f"{SELECT} WHERE v.state = 'published' ORDER BY v.id"
+PUBLISHED_AFTER = f"{SELECT} WHERE v.state = 'published' AND v.id > %(after)s ORDER BY v.id LIMIT %(limit)s"
 
 DOCUMENT = """
 INSERT INTO procedure_documents (code, locale) VALUES (%(code)s, %(locale)s)
@@ -246,12 +246,9 @@ async def other_open(conn: Connection, member_id: int) -> list[Summary]:
     return await _all(conn, Summary, OTHER_OPEN, member=member_id)
 
 
-async def every_published(conn: Connection) -> AsyncIterator[Version]:
-    """All published versions, through a server-side cursor: needs a transaction."""
-    async with conn.cursor(name="every_published", row_factory=class_row(Version)) as cursor:
-        await cursor.execute(EVERY_PUBLISHED)
-        async for version in cursor:
-            yield version
+async def published_after(conn: Connection, version_id: int, limit: int) -> list[Version]:
+    """The next published versions in the order of their ids."""
+    return await _all(conn, Version, PUBLISHED_AFTER, after=version_id, limit=limit)
 
 
 async def document(conn: Connection, code: str, locale: str) -> int:

@@ -262,7 +262,7 @@ class Acts(RunBoard):
     ) -> int:
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
-            await self._check_may_act(run, member)
+            await self._check_may_act(conn, run, member)
             if await store.count_evidence(conn, run_id) >= EVIDENCE_LIMIT:
                 raise Invalid(N_("This run holds as many notes and pictures as it can."))
             visit = next((visit for visit in await store.visits(conn, run_id) if visit.outcome is None), None)
@@ -278,14 +278,14 @@ class Acts(RunBoard):
 
     # who may, and when
 
-    async def may_act(self, run: Run, member: Member) -> bool:
-        """Whoever holds the run, and the ticket's owner and collaborators."""
+    async def may_act(self, run: Run, member: Member, *, conn: Connection | None = None) -> bool:
+        """Whoever holds the run, and the ticket's owner and collaborators. ``conn``: read in this transaction."""
         if member.id == run.member_id:
             return True
-        return run.ticket_id is not None and await self._gate.may_act(run.ticket_id, member.id)
+        return run.ticket_id is not None and await self._gate.may_act(run.ticket_id, member.id, conn=conn)
 
-    async def _check_may_act(self, run: Run, member: Member) -> None:
-        if not await self.may_act(run, member):
+    async def _check_may_act(self, conn: Connection, run: Run, member: Member) -> None:
+        if not await self.may_act(run, member, conn=conn):
             raise Forbidden(
                 N_("Only {name}, who holds this run, and the ticket's collaborators may act on it."),
                 name=run.member_name,
@@ -293,7 +293,7 @@ class Acts(RunBoard):
 
     async def _lock(self, conn: Connection, run_id: int, member: Member, revision: int) -> Run:
         run = found(await store.lock(conn, run_id))
-        await self._check_may_act(run, member)
+        await self._check_may_act(conn, run, member)
         if run.revision != revision:
             raise Conflict(ACTED_MEANWHILE)
         if not run.active:

@@ -95,7 +95,7 @@ class Runs(Acts):
         await self._check_open_ticket(run_id)
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
-            await self._check_may_act(run, member)
+            await self._check_may_act(conn, run, member)
             attempt = await self._attempt_of(conn, run, attempt_id)
             if not await store.reopen(conn, attempt.id):
                 raise Conflict(N_("This request has its answer already."))
@@ -107,7 +107,7 @@ class Runs(Acts):
         """Go on without the agent's answer. If it comes later it is still kept, but changes no outcome."""
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
-            await self._check_may_act(run, member)
+            await self._check_may_act(conn, run, member)
             attempt = await self._attempt_of(conn, run, attempt_id)
             await store.report(conn, attempt.id, reports.columns(_silence("")))
             await note(conn, run, Actor.member(member.id), "run.stopped_waiting", attempt=attempt.id)
@@ -167,7 +167,7 @@ class Runs(Acts):
         if not seen.plan.checks(visit.step_id):
             return None
         attempt_id = await self._insert(conn, seen.run, visit, Phase.VERIFY, member_id)
-        member = await self._members.get(member_id)
+        member = await self._members.get(member_id, conn=conn)
         return _request(seen.run, seen.plan, attempt_id, visit.step_id, Phase.VERIFY, member)
 
     async def recover(self) -> int:
@@ -180,7 +180,7 @@ class Runs(Acts):
 
     async def _request_again(self, conn: Connection, attempt: Attempt) -> StepRequest:
         run = found(await store.get(conn, attempt.run_id))
-        member = await self._members.get(attempt.member_id)
+        member = await self._members.get(attempt.member_id, conn=conn)
         plan = await plan_for(conn, run)
         return _request(run, plan, attempt.id, attempt.step_id, Phase(attempt.phase), member)
 

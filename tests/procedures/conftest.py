@@ -201,20 +201,23 @@ class LocalAgent:
 
 @dataclass
 class Desk:
-    """Tickets as a run knows them."""
+    """Tickets as a run knows them; asks the pool for a connection as the real one does."""
 
+    db: Any
     tickets: dict[int, TicketRef] = field(default_factory=dict)
     allowed: set[tuple[int, int]] = field(default_factory=set)
     closed: set[int] = field(default_factory=set)
 
-    async def require_open(self, ticket_id: int) -> TicketRef:
+    async def require_open(self, ticket_id: int, *, conn: Any = None) -> TicketRef:
         if ticket_id in self.closed:
             raise Conflict("Ticket {id} is closed.", id=ticket_id)
         if ticket_id not in self.tickets:
             raise NotFound("There is no such ticket.")
         return self.tickets[ticket_id]
 
-    async def may_act(self, ticket_id: int, member_id: int) -> bool:
+    async def may_act(self, ticket_id: int, member_id: int, *, conn: Any = None) -> bool:
+        async with self.db.using(conn) as used:
+            await used.execute("SELECT 1")
         return (ticket_id, member_id) in self.allowed
 
 
@@ -276,7 +279,7 @@ async def rooms(db, settings):
         )
     }
     client, machine, ticket = await _place(db, cast["alice"].id)
-    agent, desk, watcher, search = LocalAgent(), Desk(), Watcher(), RecordingSearch()
+    agent, desk, watcher, search = LocalAgent(), Desk(db), Watcher(), RecordingSearch()
     agent.machines[machine] = MachineRef(
         id=machine, name="poste", client_id=client, environment="poste-test", online=True
     )

@@ -22,6 +22,7 @@ LEFT JOIN members o ON o.id = t.owner_id
 """
 GET = f"SELECT {COLUMNS} {JOINS} WHERE t.id = %(id)s"
 LOCK = "SELECT id FROM tickets WHERE id = %(id)s FOR UPDATE"
+SHARE = "SELECT FROM tickets WHERE id = %(id)s FOR SHARE"
 OPEN_OF_CLIENT = f"""
 SELECT {COLUMNS} {JOINS} WHERE t.client_id = %(client_id)s AND t.state NOT IN ('resolved', 'closed')
 ORDER BY t.updated_at DESC LIMIT %(limit)s
@@ -138,6 +139,12 @@ async def get(conn: Connection, ticket_id: int) -> Ticket | None:
 async def lock(conn: Connection, ticket_id: int) -> Ticket | None:
     """The ticket as it is now; nobody else changes it until the transaction ends."""
     await conn.execute(LOCK, {"id": ticket_id})
+    return await get(conn, ticket_id)
+
+
+async def share(conn: Connection, ticket_id: int) -> Ticket | None:
+    """The ticket as it is now; nobody changes it until the transaction ends, others may read it the same way."""
+    await conn.execute(SHARE, {"id": ticket_id})
     return await get(conn, ticket_id)
 
 

@@ -46,10 +46,10 @@ class Members:
 
     # reading
 
-    async def get(self, member_id: int) -> Member:
-        """Raises NotFound."""
-        async with self._db.connection() as conn:
-            return await self._get(conn, member_id)
+    async def get(self, member_id: int, *, conn: Connection | None = None) -> Member:
+        """``conn``: read in the caller's transaction. Raises NotFound."""
+        async with self._db.using(conn) as used:
+            return await self._get(used, member_id)
 
     async def by_email(self, email: str) -> Member | None:
         async with self._db.connection() as conn:
@@ -100,9 +100,10 @@ class Members:
         async with self._db.connection() as conn:
             return await store.skills_of(conn, sorted(ids), locale)
 
-    async def all_skills(self, *, locale: str = "fr") -> Sequence[SkillName]:
-        async with self._db.connection() as conn:
-            found = await store.all_skills(conn, locale)
+    async def all_skills(self, *, locale: str = "fr", conn: Connection | None = None) -> Sequence[SkillName]:
+        """``conn``: read in the caller's transaction."""
+        async with self._db.using(conn) as used:
+            found = await store.all_skills(used, locale)
         skill_words.remember(locale, found)
         return found
 

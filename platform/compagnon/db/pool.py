@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -40,6 +40,7 @@ class Database:
             configure=_autocommit,  # not in kwargs: procrastinate opens connections of its own with these
             kwargs={"options": "-c timezone=UTC -c jit=off", "application_name": "compagnon"},
         )
+        self._holders: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Connect once. Raises DatabaseError within 10 s when the server refuses or is not there."""
@@ -58,15 +59,44 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection in autocommit mode, for reads."""
-        async with self.pool.connection() as conn:
-            yield conn
+        """A connection in autocommit mode, for reads. RuntimeError: this task holds one of this pool already."""
+        with self._holding():
+            async with self.pool.connection() as conn:
+                yield conn
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """One transaction: committed at the end of the block, rolled back by any exception."""
-        async with self.pool.connection() as conn, conn.transaction():
+        """One transaction: committed at the end of the block, rolled back by any exception.
+
+        Raises RuntimeError when this task holds a connection of this pool already: pass ``conn`` on instead.
+        """
+        async with self.connection() as conn, conn.transaction():
             yield conn
+
+    @asynccontextmanager
+    async def using(self, given: Connection | None) -> AsyncIterator[Connection]:
+        """``given``, which stays its holder's, or a connection for reads when there is none."""
+        if given is not None:
+            yield given
+            return
+        async with self.connection() as conn:
+            yield conn
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """One connection for each task: as many tasks as the pool is wide, each waiting for a second one, wait for ever.
+
+        Keyed by the task, not by a context variable, which a task started meanwhile would inherit.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "connections are used in tasks"
+        if task in self._holders:
+            raise RuntimeError("this task holds a connection already: pass it on instead of taking a second one")
+        self._holders.add(task)
+        try:
+            yield
+        finally:
+            self._holders.discard(task)
 
     async def retrying(self, work: Callable[[Connection], Awaitable[T]], *, attempts: int = 5) -> T:
         """Run ``work(conn)`` in a transaction, again after a lost connection or a serialization failure.

@@ -278,3 +278,24 @@ async def test_a_published_procedure_is_a_search_document(rooms, procedure_text)
     assert "tst-001" in document.identifiers
     assert [found.id async for found in rooms.library.documents("procedure")] == ["tst-001.fr"]
     assert [found.id async for found in rooms.library.documents("environment")] == ["poste-test.fr"]
+
+
+async def test_the_index_reads_every_published_text_and_holds_no_connection_meanwhile(
+    rooms, procedure_text, monkeypatch
+):
+    monkeypatch.setattr("procedures.library.shelf.BATCH", 2)
+    for number in range(1, 6):
+        text = procedure_text.replace("tst-001", f"tst-{number:03}")
+        await rooms.library.import_text(text, rooms.ada, publish=True)
+    seen = []
+    async for document in rooms.library.documents("procedure"):
+        async with rooms.kernel.db.connection() as conn:
+            await conn.execute("SELECT 1")
+        seen.append(document.id)
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_many_read_at_once_without_waiting_for_a_second_connection(rooms, procedure_text):
+    async with asyncio.timeout(9):  # the pool gives up after 10 s
+        readings = await asyncio.gather(*(rooms.library.read(procedure_text) for _ in range(40)))
+    assert all(not reading.blocking for reading in readings)

@@ -340,3 +340,14 @@ async def test_hostile_output_is_kept_readable_and_bounded(rooms, begun):
 
     assert output("\x1b]0;owned\x07\x1b[31mrouge\x1b[0m\x00\r\nfin") == "rouge\nfin"
     assert len(output("é" * OUTPUT_LIMIT).encode()) <= OUTPUT_LIMIT
+
+
+async def test_many_of_the_tickets_people_attest_at_once(rooms, procedure_text):
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
+    rooms.desk.allowed.add((rooms.ticket, rooms.bruno.id))
+    runs = [
+        await rooms.runs.start("tst-001", "fr", None, rooms.ticket, rooms.alice, {"path": "/tmp/x"}) for _ in range(12)
+    ]
+    async with asyncio.timeout(9):  # the pool gives up after 10 s
+        done = await asyncio.gather(*(attest(rooms, run, member=rooms.bruno) for run in runs))
+    assert {run.current_step for run in done} == {"s2"}
