@@ -50,7 +50,9 @@ def build(kernel: Kernel, features: Sequence[Feature], *, lifespan: Lifespan | N
     end the start with their name.
     """
     sign_ins = SignIns(kernel.db, kernel.settings, kernel.members)
-    everything = [build_auth(kernel, sign_ins), build_directory(kernel, features), AUDIT, *features]
+    own = (build_auth(kernel, sign_ins), build_directory(kernel, features), AUDIT)
+    everything = [*own, *features]
+    started = [*([lifespan] if lifespan else []), *(_started(part) for feature in own for part in feature.lifespan)]
     packages = tuple(dict.fromkeys([KERNEL, *(feature.package for feature in everything)]))
     Catalogues(packages).install()
     static = StaticFiles(packages)
@@ -59,7 +61,7 @@ def build(kernel: Kernel, features: Sequence[Feature], *, lifespan: Lifespan | N
     with warnings.catch_warnings():
         # Services are injected by name everywhere (docs/explanation/architecture.md). Litestar 3 will want each marked.
         warnings.filterwarnings("ignore", "(?s).*Inferred dependency field", LitestarDeprecationWarning)
-        return _litestar(kernel, everything, static, live, sign_ins, templates, lifespan)
+        return _litestar(kernel, everything, static, live, sign_ins, templates, started)
 
 
 def _litestar(
@@ -69,7 +71,7 @@ def _litestar(
     live: Live,
     sign_ins: SignIns,
     templates: Environment,
-    lifespan: Lifespan | None,
+    started: Sequence[Lifespan],
 ) -> Litestar:
     return Litestar(
         route_handlers=[
@@ -83,13 +85,18 @@ def _litestar(
         exception_handlers=exception_handlers(kernel.settings),
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates)),
         before_send=[headers.make_hook(kernel.settings)],
-        lifespan=[*([lifespan] if lifespan else []), _closing(live)],
+        lifespan=[*started, _closing(live)],
         state=State({"end_streams": live.close}),
         openapi_config=None,
         request_max_body_size=BODY_LIMIT,
         on_app_init=[_quiet],
         debug=False,
     )
+
+
+def _started(part: Callable[[], AbstractAsyncContextManager[None]]) -> Lifespan:
+    """A kernel feature's own start and stop, within the server's: those of ``features`` are the server's to start."""
+    return lambda _app: part()
 
 
 def templates_of(

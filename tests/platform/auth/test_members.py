@@ -151,3 +151,11 @@ async def test_roles_are_ordered() -> None:
     assert Role.ADMINISTRATOR.covers(Role.REVIEWER)
     assert Role.REVIEWER.covers(Role.REVIEWER)
     assert not Role.MEMBER.covers(Role.REVIEWER)
+
+
+async def test_pages_know_what_skills_are_called_from_the_start(server, cast):
+    from compagnon.auth import skill_words
+    from compagnon.i18n import use_locale
+
+    with use_locale("fr"):
+        assert (skill_words.label("reseau"), skill_words.label("unheard-of")) == ("Réseau", "unheard-of")
