@@ -19,7 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from remote.recordings.model import ChainError, ChainReport, Marker
 
 COMMENT = b"# compagnon "
 MAX_LINE = 1 << 20
+MARKERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +142,13 @@ def _chunk(number: int, previous: str, event_line: bytes, comment: bytes) -> Chu
     )
 
 
-def verify(lines: Iterator[bytes], *, chunks: int, head: str) -> ChainReport:
-    """Read the chain again and compare it with what the database kept (``chunks`` and ``head`` at some point)."""
+def verify(
+    lines: Iterator[bytes], *, chunks: int, head: str, each: Callable[[Chunk], None] | None = None
+) -> ChainReport:
+    """Read the chain again and compare it with what the database kept (``chunks`` and ``head`` at some point).
+
+    ``each`` is shown every sound chunk: who wants something else of the file too need not read it twice.
+    """
     count = offset = 0
     digest = anchored = ""
     try:
@@ -150,6 +156,8 @@ def verify(lines: Iterator[bytes], *, chunks: int, head: str) -> ChainReport:
             count, offset, digest = chunk.number, chunk.offset, chunk.digest
             if count == chunks:
                 anchored = digest
+            if each:
+                each(chunk)
     except ChainError as error:
         return ChainReport(chunks=count, bytes=offset, head=digest, problem=str(error))
     problem = ""
@@ -160,18 +168,23 @@ def verify(lines: Iterator[bytes], *, chunks: int, head: str) -> ChainReport:
     return ChainReport(chunks=count, bytes=offset, head=digest, problem=problem)
 
 
+class Markers:
+    """The places to jump to, in order, at most MARKERS. A broken chain ends the list."""
+
+    def __init__(self) -> None:
+        self.found: list[Marker] = []
+        self._elapsed = 0.0
+
+    def see(self, chunk: Chunk) -> None:
+        self._elapsed += chunk.interval
+        if chunk.code == "m" and len(self.found) < MARKERS:
+            self.found.append(Marker(seconds=self._elapsed, label=chunk.data))
+
+
 def markers(lines: Iterator[bytes]) -> list[Marker]:
-    """The places to jump to, in order; a broken chain ends the list."""
-    found: list[Marker] = []
-    elapsed = 0.0
-    try:
-        for chunk, _ in read(lines):
-            elapsed += chunk.interval
-            if chunk.code == "m":
-                found.append(Marker(seconds=elapsed, label=chunk.data))
-    except ChainError:
-        pass
-    return found
+    seen = Markers()
+    verify(lines, chunks=0, head="", each=seen.see)
+    return seen.found
 
 
 def _line(value: Any) -> bytes:  # noqa: ANN401 - any JSON

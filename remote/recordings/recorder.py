@@ -95,6 +95,11 @@ class Recorder:
         self._size = position
 
     @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    @property
     def received(self) -> int:
         """Output bytes taken in, recorded or still waiting for the rest of a UTF-8 character (at most 3)."""
         return self.offset + len(self._pending)

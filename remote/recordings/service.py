@@ -5,18 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from remote.recordings import cast, store, text
-from remote.recordings.model import ChainError, ChainReport, Marker, Recording, RecordingState
+from remote.recordings.model import ChainReport, Marker, Recording, RecordingState
 from remote.recordings.recorder import Recorder, Restored
 from remote.sessions.scrollback import SCROLLBACK
 
 FOLDER = "recordings"
+LIMIT = 200 * 1024 * 1024  # bytes of one recording's file: a session that fills it is ended
+REMEMBERED = 256  # recordings whose verdict is remembered
+FRESH = 30.0  # seconds for which the verdict on a recording that still grows is good enough to be shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What reading a recording once tells. ``of`` is the file it was told of: size, time of change, anchor."""
+
+    of: tuple[int, ...] | None
+    anchor: str
+    at: float
+    report: ChainReport
+    markers: Sequence[Marker]
 
 
 class Recordings:
@@ -25,6 +41,8 @@ class Recordings:
     def __init__(self, kernel: Kernel) -> None:
         self._db = kernel.db
         self._root = kernel.settings.data_dir / FOLDER
+        self._surveys: dict[str, Survey] = {}
+        self._reading = asyncio.Lock()  # one at a time: a recording is long, and reading it is work
 
     async def get(self, session_id: str) -> Recording:
         """Raises NotFound."""
@@ -90,8 +108,31 @@ class Recordings:
             found = await store.everything(conn)
         return [(recording, await self.verify(recording)) for recording in found]
 
+    async def survey(self, recording: Recording) -> Survey:
+        """Verdict and markers for a page. The file is read only when it is not the one that was read before."""
+        async with self._reading:
+            known = self._surveys.pop(recording.session_id, None)
+            found = known if known and self._holds(known, recording) else await self._look(recording)
+            self._surveys[recording.session_id] = found  # the last one used is the last one forgotten
+            while len(self._surveys) > REMEMBERED:
+                del self._surveys[next(iter(self._surveys))]
+        return found
+
+    def _holds(self, known: Survey, recording: Recording) -> bool:
+        if recording.state is RecordingState.RECORDING:
+            return time.monotonic() - known.at < FRESH
+        return known.anchor == recording.head and known.of is not None and known.of == _stamp(self.path(recording))
+
+    async def _look(self, recording: Recording) -> Survey:
+        path, seen = self.path(recording), cast.Markers()
+        stamp, at = _stamp(path), time.monotonic()
+        report = await asyncio.to_thread(_verify, path, recording, seen.see)
+        return Survey(of=stamp, anchor=recording.head, at=at, report=report, markers=seen.found)
+
     async def markers(self, recording: Recording) -> list[Marker]:
-        return await asyncio.to_thread(_markers, self.path(recording))
+        seen = cast.Markers()
+        await asyncio.to_thread(_verify, self.path(recording), recording, seen.see)
+        return seen.found
 
     async def transcript(self, session_id: str) -> str:
         async with self._db.connection() as conn:
@@ -104,32 +145,32 @@ def _make_folder(root: Path, folder: Path) -> None:
     folder.mkdir(exist_ok=True, mode=0o700)
 
 
-def _verify(path: Path, recording: Recording) -> ChainReport:
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when the file is changed or replaced; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _verify(path: Path, recording: Recording, each: Callable[[cast.Chunk], None] | None = None) -> ChainReport:
     try:
         with path.open("rb") as file:
-            return cast.verify(iter(file), chunks=recording.chunks, head=recording.head)
+            return cast.verify(iter(file), chunks=recording.chunks, head=recording.head, each=each)
     except OSError as error:
         return ChainReport(chunks=0, bytes=0, head="", problem=f"the file cannot be read ({error.strerror})")
 
 
 def _read(path: Path, recording: Recording) -> tuple[ChainReport, str]:
-    report = _verify(path, recording)
-    words: list[str] = []
-    with contextlib.suppress(OSError, ChainError), path.open("rb") as file:
-        words = list(_outputs(iter(file)))
-        os.fsync(file.fileno())
-    return report, text.plain("".join(words)).replace("\x00", "")
+    """One pass for the chain and the words."""
+    transcript = text.Transcript()
 
-
-def _outputs(lines: Iterator[bytes]) -> Iterator[str]:
-    for chunk, _ in cast.read(lines):
+    def hear(chunk: cast.Chunk) -> None:
         if chunk.code == "o":
-            yield chunk.data
+            transcript.feed(chunk.data)
 
-
-def _markers(path: Path) -> list[Marker]:
-    try:
-        with path.open("rb") as file:
-            return cast.markers(iter(file))
-    except OSError:
-        return []
+    report = _verify(path, recording, hear)
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        os.fsync(file.fileno())
+    return report, transcript.text()

@@ -81,7 +81,7 @@ class Transcript:
 
 
 def settled(line: str) -> str:
-    """What a line shows in the end: a cursor goes back (BS, CR), writes over and erases (NUL), at most LINE characters."""
+    """What a line shows in the end: a cursor goes back (BS, CR), writes over, erases (NUL). At most LINE characters."""
     cells: list[str] = []
     at = 0
     for character in _ends(line, LINE):

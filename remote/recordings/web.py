@@ -34,14 +34,15 @@ async def shown(
     """The player, with the places one can jump to. Every member may watch: the co-operative answers for itself."""
     session = await sessions.get(session_id)
     recording = await recordings.get(session_id)
+    survey = await recordings.survey(recording)
     return page(
         request,
         "remote/recording.html",
         session=session,
         recording=recording,
         participants=await sessions.participants(session_id),
-        markers=await recordings.markers(recording),
-        report=await recordings.verify(recording),
+        markers=survey.markers,
+        report=survey.report,
         transcript=(await recordings.transcript(session_id))[:100_000],
     )
 

@@ -29,7 +29,10 @@ class SessionState(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Who or what ended a session. ``CLIENT``: Stop at the machine. ``LOST``: the agent stayed away too long."""
+    """Who or what ended a session. ``CLIENT``: Stop at the machine. ``LOST``: the agent stayed away too long.
+
+    ``FULL``: the recording reached its largest size.
+    """
 
     MEMBER = "member"
     CLIENT = "client"
@@ -40,6 +43,7 @@ class EndReason(StrEnum):
     EXIT = "exit"
     LOST = "lost"
     REVOKED = "revoked"
+    FULL = "full"
 
 
 class ParticipantRole(StrEnum):

@@ -12,6 +12,7 @@ from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.frames import Frame, FrameKind
 from compagnon_agent.protocol.stream import Stream
 from remote.recordings.recorder import Recorder, Restored
+from remote.recordings.service import LIMIT
 from remote.sessions.model import Session, bounded_size
 from remote.sessions.scrollback import Scrollback
 from remote.sessions.typed import Typed
@@ -32,7 +33,13 @@ class Room:
     """
 
     def __init__(
-        self, session: Session, recorder: Recorder, restored: Restored, *, exited: Callable[[str, int], None]
+        self,
+        session: Session,
+        recorder: Recorder,
+        restored: Restored,
+        *,
+        exited: Callable[[str, int], None],
+        full: Callable[[str], None],
     ) -> None:
         self.session_id = session.id
         self.machine_id = session.machine_id
@@ -51,6 +58,8 @@ class Room:
         self._resumed = False
         self._held = bytearray()  # output that waits for the recording, at most the stream's window
         self._exited = exited
+        self._full = full
+        self._is_full = False
         self._sending = asyncio.Lock()
 
     # the agent's side
@@ -161,7 +170,20 @@ class Room:
         for viewer in self.viewers:
             viewer.wake()
 
+    def _has_room(self) -> bool:
+        """At the limit nothing goes through any more, and the session is ended: what is not recorded is not done."""
+        if self._is_full:
+            return False
+        self._is_full = self.recorder.size >= LIMIT
+        if self._is_full:
+            self.frozen = True
+            self.tell_all("frozen", frozen=True)
+            self._full(self.session_id)
+        return not self._is_full
+
     def _write(self, write: Callable[[], None]) -> bool:
+        if not self._has_room():
+            return False
         try:
             write()
         except OSError as error:
@@ -280,7 +302,8 @@ class Room:
         agent, self.agent = self.agent, None
         for viewer in self.viewers:
             viewer.finish(reason)
-        self._write(lambda: self.recorder.mark(f"ended: {reason}"))
+        with contextlib.suppress(OSError):
+            self.recorder.mark(f"ended: {reason}")
         self.recorder.close()
         if agent is not None:
             agent.dismiss(NORMAL, reason, last=frames.close(reason).encode())

@@ -56,13 +56,17 @@ class Rooms:
             if found is None:
                 title = f"{session.machine_name} ({session.ticket_id})"
                 recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
-                found = Room(session, recorder, restored, exited=self._exited)
+                found = Room(session, recorder, restored, exited=self._exited, full=self._full)
                 self._rooms[session.id] = found
         return found
 
     def _exited(self, session_id: str, code: int) -> None:
         log.info("session %s: the shell ended with %d", session_id, code)
         self._later(self._end(session_id, EndReason.EXIT))
+
+    def _full(self, session_id: str) -> None:
+        log.warning("session %s: its recording is as long as it may be: it is ended", session_id)
+        self._later(self._end(session_id, EndReason.FULL))
 
     async def _end(self, session_id: str, reason: EndReason) -> None:
         try:

@@ -376,6 +376,7 @@ TO_AGENT = {
     EndReason.EXIT: messages.EndReason.EXIT,
     EndReason.LOST: messages.EndReason.LOST,
     EndReason.REVOKED: messages.EndReason.REVOKED,
+    EndReason.FULL: messages.EndReason.EXPIRED,
 }
 
 

@@ -1,0 +1,8 @@
+-- A session also ends when its recording reached its largest size.
+
+ALTER TABLE remote_sessions DROP CONSTRAINT remote_sessions_end_reason_check;
+ALTER TABLE remote_sessions ADD CONSTRAINT remote_sessions_end_reason_check CHECK (
+    end_reason IN (
+        'member', 'client', 'ticket', 'refused', 'no_answer', 'offline', 'exit', 'lost', 'revoked', 'full'
+    )
+);
