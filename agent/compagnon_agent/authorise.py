@@ -70,7 +70,13 @@ class Grant:
 
     @property
     def subject(self) -> Subject:
-        return Subject(kind=self.kind, procedure=self.procedure, risk=self.risk, capability=self.capability)
+        return Subject(
+            kind=self.kind,
+            procedure=self.procedure,
+            risk=self.risk,
+            capability=self.capability,
+            digest=self.digest,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

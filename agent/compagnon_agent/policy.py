@@ -12,17 +12,21 @@
     kind = "procedure"
     procedures = ["imp-*"]   # codes, * for any
     max_risk = "low"
+    digests = ["9f…"]        # optional: these versions only, whatever the server calls them
     hours = 2
 
     [[grant]]
     kind = "session"
     capabilities = ["terminal"]
     hours = 1
+
+Codes, versions and risks are the server's own words: a rule without digests trusts it to use them honestly.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,7 +54,14 @@ max_hours = 8
 # procedures = ["imp-*"]
 # max_risk = "low"
 # hours = 2
+#
+# WARNING: a rule for procedures without "digests" trusts the server's labels. Code and risk are what the server says
+# they are: a server in wrong hands can send any commands under the code "imp-001" with the risk "low", and they run
+# unasked. To pin the versions that you have read, list their digests (of the manifest; in audit.jsonl of this folder, "digest"):
+# digests = ["<64 hexadecimal digits>"]
 """
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 E = TypeVar("E", bound=StrEnum)
@@ -68,34 +79,44 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is to be granted. ``procedure`` and ``risk`` for kind PROCEDURE, ``capability`` for SESSION."""
+    """What is to be granted. ``capability`` for SESSION, the others for PROCEDURE.
+
+    ``digest`` is computed here; ``procedure`` and ``risk`` are the server's words.
+    """
 
     kind: ConsentKind
     procedure: str = ""
     risk: Risk = Risk.HIGH
     capability: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One ``[[grant]]``."""
+    """One ``[[grant]]``. Without ``digests`` one for procedures believes the server what a procedure is."""
 
     kind: ConsentKind
     names: tuple[str, ...]
     max_risk: Risk
     hours: float
+    digests: tuple[str, ...] = ()
 
     def covers(self, subject: Subject) -> bool:
         if self.kind is not subject.kind:
             return False
         if self.kind is ConsentKind.SESSION:
             return _matches(subject.capability, self.names)
+        if self.digests and subject.digest not in self.digests:
+            return False
         low_enough = _RISKS.index(subject.risk) <= _RISKS.index(self.max_risk)
         return low_enough and _matches(subject.procedure, self.names)
 
     def describe(self) -> str:
-        what = f", risk up to {self.max_risk}" if self.kind is ConsentKind.PROCEDURE else ""
-        return f"{self.kind}: {', '.join(self.names)}{what}, {self.hours:g} h"[:200]
+        names = ", ".join(self.names)
+        if self.kind is ConsentKind.SESSION:
+            return f"{self.kind}: {names}, {self.hours:g} h"[:200]
+        trust = f"pinned by digest ({len(self.digests)})" if self.digests else "trusts the server's labels"
+        return f"{self.kind}: {names[:110]}, risk up to {self.max_risk}, {self.hours:g} h, {trust}"
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -165,7 +186,8 @@ def _rule(item: object) -> Rule:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
     kind = _one_of(ConsentKind, item.get("kind"), "kind")
     field = "procedures" if kind is ConsentKind.PROCEDURE else "capabilities"
-    _known(item, {"kind", field, "hours", "max_risk"}, "[[grant]]")
+    own = {"max_risk", "digests"} if kind is ConsentKind.PROCEDURE else {"max_risk"}
+    _known(item, {"kind", field, "hours", *own}, "[[grant]]")
     names = item.get(field)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise PolicyError(f"{field} must be a list of names")
@@ -174,7 +196,17 @@ def _rule(item: object) -> Rule:
         names=tuple(names[:50]),
         max_risk=_one_of(Risk, item.get("max_risk", "low"), "max_risk"),
         hours=_hours(item.get("hours", 1), "hours"),
+        digests=_digests(item["digests"]) if "digests" in item else (),
     )
+
+
+def _digests(value: object) -> tuple[str, ...]:
+    """An empty list would say "none" and mean "any": it is refused."""
+    if not isinstance(value, list) or not 1 <= len(value) <= 100:
+        raise PolicyError("digests must be a list of 1 to 100 digests")
+    if not all(isinstance(item, str) and _DIGEST.fullmatch(item) for item in value):
+        raise PolicyError("digests must be SHA-256 digests: 64 hexadecimal digits, small letters")
+    return tuple(value)
 
 
 def _known(table: dict[str, object], names: set[str], where: str) -> None:

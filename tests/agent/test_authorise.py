@@ -274,9 +274,33 @@ def test_a_preagreed_policy():
     attended = replace(policy, mode=Mode.ATTENDED)
     assert attended.grants_for(procedure("imp-001")) is None
     report = policy.report("Racine")
-    assert report.automatic == ("procedure: imp-*, dns-001, risk up to medium, 2 h", "session: terminal, 24 h")
+    assert report.automatic == (
+        "procedure: imp-*, dns-001, risk up to medium, 2 h, trusts the server's labels",
+        "session: terminal, 24 h",
+    )
     assert (report.note, report.source) == ("Racine — Le lundi matin", PREAGREED)
     assert attended.report().automatic == ()
+
+
+def test_a_rule_with_digests_covers_these_versions_only():
+    pinned = digest(MANIFEST)
+    policy = parse(PREAGREED.replace('max_risk = "medium"', f'max_risk = "medium"\ndigests = ["{pinned}"]'))
+    assert policy.grants_for(STEP_GRANT.subject) == timedelta(hours=2)
+    disguised = replace(MANIFEST, steps=(ManifestStep(id="s1", title="a", commands=(BY_HAND,)),))
+    assert policy.grants_for(replace(STEP_GRANT, digest=digest(disguised)).subject) is None
+    assert policy.grants_for(procedure("imp-001")) is None
+    assert policy.report().automatic[0] == "procedure: imp-*, dns-001, risk up to medium, 2 h, pinned by digest (1)"
+    grant = replace(STEP_GRANT, source=ConsentSource.POLICY)
+    assert decide(STEP, grant, policy=policy).allowed
+    other = parse(policy.source.replace(pinned, "0" * 64))
+    assert decide(STEP, grant, policy=other).needs_consent
+
+
+def test_a_rule_that_trusts_the_servers_labels_says_so():
+    rule = replace(parse(PREAGREED).rules[0], names=("x" * 80,) * 50)
+    assert rule.describe().endswith("trusts the server's labels")
+    assert len(rule.describe()) <= 200
+    assert "trusts the server's labels" in policies.DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -290,6 +314,9 @@ def test_a_preagreed_policy():
         ('[[grant]]\nkind = "session"\nprocedures = ["*"]', "'procedures' means nothing"),
         ('[[grant]]\nkind = "procedure"\nprocedures = []', "procedures must be"),
         ('[[grant]]\nkind = "procedure"\nprocedures = ["*"]\nmax_risk = "none"', "max_risk"),
+        ('[[grant]]\nkind = "procedure"\nprocedures = ["*"]\ndigests = []', "digests must be"),
+        ('[[grant]]\nkind = "procedure"\nprocedures = ["*"]\ndigests = ["abc"]', "digests must be"),
+        ('[[grant]]\nkind = "session"\ncapabilities = ["*"]\ndigests = ["abc"]', "'digests' means nothing"),
         ("grant = 3", "[[grant]]"),
         ("note = 3", "note"),
         ("x" * 9000, "longer"),
