@@ -143,10 +143,10 @@ def _compose(arguments: argparse.Namespace) -> None:
     _lay_usr(root, arguments)
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         _lay_system_folder(root, Path("/") / name)
-    for keep in arguments.keep:
+    _lay_fresh(root)
+    for keep in arguments.keep:  # after the fresh folders: the program may lie under /tmp
         if not keep.is_relative_to("/usr"):
             _bind(keep, _folder(root, keep), read_only=True)
-    _lay_fresh(root)
     for hidden in arguments.hide:
         if _inside(root, hidden).is_dir():
             _mount("tmpfs", _inside(root, hidden), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m")
