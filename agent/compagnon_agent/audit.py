@@ -1,6 +1,8 @@
 """The machine's own record of what was asked and what it decided: JSON lines, each with the hash of the last.
 
-The chain shows any line that was changed or taken out of the middle. The file stays on the machine: ``audit.jsonl``.
+The chain shows any line that was changed or taken out of the middle. The files stay on the machine: ``audit.jsonl``,
+and when that is full ``audit.1.jsonl`` (the one before) to ``audit.4.jsonl``. Each file goes on with the chain of the one
+before it; of the first that is kept nothing can be told about what was before.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,20 @@ from .protocol.wire import JSON, dumps
 
 AUDIT_FILE = "audit.jsonl"
 FIRST = "0" * 64
+FULL = 5 * 1024 * 1024
+"""Bytes of one file. At this size the next line begins a new one."""
+
+KEPT = 4
+"""Full files that are kept besides the current one."""
+
+OLDER = tuple(f"audit.{number}.jsonl" for number in range(1, KEPT + 1))
+"""From the newest to the oldest."""
+
+CONTINUED = "audit.continued"
+"""The event in the first line of a file that goes on with another's chain."""
+
+TAIL = 64 * 1024
+"""Bytes read at start, from the end; more only where these hold no whole line."""
 
 
 class AuditLog:
@@ -24,57 +40,106 @@ class AuditLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / AUDIT_FILE
         self._path.touch(mode=0o600)
-        self._head = _last_hash(self._path)
+        _close_cut_line(self._path)
+        self._size = self._path.stat().st_size
+        self._head = _last_hash(self._path if self._size else folder / OLDER[0])
+        if not self._size and self._head != FIRST:  # the power went out while the files were changed over
+            self._append(CONTINUED, {})
 
     def record(self, event: str, details: Mapping[str, JSON]) -> None:
+        if self._size >= FULL:
+            self._change_over()
+        self._append(event, details)
+
+    def _append(self, event: str, details: Mapping[str, JSON]) -> None:
         body: dict[str, JSON] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
             "details": dict(details),
             "previous": self._head,
         }
-        self._head = _hash(body)
-        line = dumps({**body, "hash": self._head}) + "\n"
-        with self._path.open("a", encoding="utf-8") as file:
+        head = _hash(body)
+        line = (dumps({**body, "hash": head}) + "\n").encode()
+        with self._path.open("ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._head = head
+        self._size += len(line)
+
+    def _change_over(self) -> None:
+        files = [self._path, *(self._path.with_name(name) for name in OLDER)]
+        for older, newer in zip(reversed(files), reversed(files[:-1]), strict=False):
+            if newer.exists():
+                newer.replace(older)
+        self._path.touch(mode=0o600)
+        self._size = 0
+        self._append(CONTINUED, {})
 
 
 def _hash(body: Mapping[str, JSON]) -> str:
     return hashlib.sha256(dumps(dict(body)).encode()).hexdigest()
 
 
-def _last_hash(path: Path) -> str:
-    """The end of the chain. A last line cut short by a power cut is closed, and stays visible to :func:`verify`."""
-    with path.open("rb") as file:
-        lines = file.read().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        with path.open("ab") as file:
+def _close_cut_line(path: Path) -> None:
+    """A last line cut short by a power cut gets its end, and stays visible to :func:`verify`."""
+    with path.open("rb+") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             file.write(b"\n")
-    for line in reversed(lines):
-        try:
-            return str(json.loads(line)["hash"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return FIRST
+
+
+def _last_hash(path: Path) -> str:
+    """The end of the chain: of the last whole line, looked for in ever longer tails."""
+    if not path.exists():
+        return FIRST
+    size, tail = path.stat().st_size, TAIL
+    while True:
+        for line in reversed(_tail(path, min(tail, size))):
+            try:
+                return str(json.loads(line)["hash"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        if tail >= size:
+            return FIRST
+        tail *= 4
+
+
+def _tail(path: Path, length: int) -> Sequence[bytes]:
+    with path.open("rb") as file:
+        file.seek(-length, os.SEEK_END)
+        return file.read().splitlines()
 
 
 def verify(folder: Path) -> tuple[int, int | None]:
-    """How many lines there are, and the number of the first one that does not follow from the one before it."""
-    previous = FIRST
+    """How many lines there are in all files, and the number of the first that does not follow from the one before it.
+
+    Counted from the oldest line that is kept.
+    """
+    previous: str | None = None
     number = 0
-    path = folder / AUDIT_FILE
-    if not path.exists():
-        return 0, None
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                body = json.loads(line)
-                claimed = body.pop("hash")
-            except (ValueError, KeyError, AttributeError):
-                return number, number
-            if body.get("previous") != previous or _hash(body) != claimed:
-                return number, number
-            previous = claimed
+    for number, line in enumerate(_lines(folder), 1):
+        try:
+            body = json.loads(line)
+            claimed = body.pop("hash")
+        except (ValueError, KeyError, AttributeError):
+            return number, number
+        if previous is None:
+            previous = _beginning(folder, body)
+        if body.get("previous") != previous or _hash(body) != claimed:
+            return number, number
+        previous = claimed
     return number, None
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    for name in (*reversed(OLDER), AUDIT_FILE):
+        path = folder / name
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                yield from file
+
+
+def _beginning(folder: Path, body: Mapping[str, JSON]) -> str:
+    """What the first line must follow: nothing, unless as many files are kept as can be and older ones are gone."""
+    gone = (folder / OLDER[-1]).exists() and body.get("event") == CONTINUED
+    return str(body.get("previous")) if gone else FIRST

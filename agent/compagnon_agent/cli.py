@@ -174,8 +174,8 @@ def _uninstall(settings: Settings, options: argparse.Namespace) -> int:
 
 def _own_files(folder: Path) -> list[Path]:
     """Only what the agent made: the folder may hold other things."""
-    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, audit.AUDIT_FILE, local.SOCKET_FILE,
-             STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
+    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, audit.AUDIT_FILE, *audit.OLDER,
+             local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
     return [folder / name for name in names]
 
 

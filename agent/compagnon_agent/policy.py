@@ -57,7 +57,7 @@ max_hours = 8
 #
 # WARNING: a rule for procedures without "digests" trusts the server's labels. Code and risk are what the server says
 # they are: a server in wrong hands can send any commands under the code "imp-001" with the risk "low", and they run
-# unasked. To pin the versions that you have read, list their digests (of the manifest; in audit.jsonl of this folder, "digest"):
+# unasked. To pin the versions that you have read, list the digests of their manifests ("digest" in audit.jsonl here):
 # digests = ["<64 hexadecimal digits>"]
 """
 

@@ -207,6 +207,59 @@ def test_the_systemd_unit(tmp_path):
         service.install(tmp_path, tmp_path / "absent")
 
 
+def test_the_local_record_does_not_grow_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(audit, "FULL", 2000)
+    log = AuditLog(tmp_path)
+    log.record("decision", {"number": 0})
+    for number in range(1, 20):
+        log.record("decision", {"number": number})
+    files = [tmp_path / audit.AUDIT_FILE, *(tmp_path / name for name in audit.OLDER)]
+    assert [path.exists() for path in files] == [True, True, True, False, False]
+    lines, broken = audit.verify(tmp_path)
+    assert (lines, broken) == (22, None)
+    for number in range(200):
+        log.record("decision", {"number": number})
+    assert all(2000 <= path.stat().st_size < 2400 for path in files[1:])
+    assert len(list(tmp_path.iterdir())) == 1 + audit.KEPT
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
+    assert audit.verify(tmp_path)[1] is None
+    AuditLog(tmp_path).record("decision", {"number": 1})
+    assert audit.verify(tmp_path)[1] is None
+    kept = files[2].read_text()
+    files[2].unlink()
+    assert audit.verify(tmp_path)[1] is not None
+    files[2].write_text(kept.replace('"number":', '"number":1', 1))
+    assert audit.verify(tmp_path)[1] is not None
+    files[2].write_text(kept)
+    files[0].unlink()  # as when the power goes out between the two files
+    log = AuditLog(tmp_path)
+    log.record("decision", {"number": 2})
+    assert files[0].read_text().count("\n") == 2
+    assert audit.verify(tmp_path)[1] is None
+
+
+def test_only_the_end_of_the_local_record_is_read_at_start(tmp_path, monkeypatch):
+    log = AuditLog(tmp_path)
+    for number in range(300):
+        log.record("decision", {"number": number})
+    path = tmp_path / audit.AUDIT_FILE
+    with path.open("a") as file:
+        file.write("x" * 3000)
+    lengths: list[int] = []
+    tail = audit._tail
+
+    def measured(path, length):
+        lengths.append(length)
+        return tail(path, length)
+
+    monkeypatch.setattr(audit, "TAIL", 1000)
+    monkeypatch.setattr(audit, "_tail", measured)
+    last = path.read_text().splitlines()[-2]
+    AuditLog(tmp_path).record("decision", {})
+    assert lengths == [1000, 4000]
+    assert json.loads(path.read_text().splitlines()[-1])["previous"] == json.loads(last)["hash"]
+
+
 def test_the_local_record_shows_any_change(tmp_path):
     log = AuditLog(tmp_path)
     for number in range(5):
