@@ -1,8 +1,8 @@
 """The machine's own record of what was asked and what it decided: JSON lines, each with the hash of the last.
 
 The chain shows any line that was changed or taken out of the middle. The files stay on the machine: ``audit.jsonl``,
-and when that is full ``audit.1.jsonl`` (the one before) to ``audit.4.jsonl``. Each file goes on with the chain of the one
-before it; of the first that is kept nothing can be told about what was before.
+and when that is full ``audit.1.jsonl`` (the one before) to ``audit.4.jsonl``. Each file goes on with the chain of the
+one before it; of the first that is kept nothing can be told about what was before.
 """
 
 from __future__ import annotations
