@@ -67,6 +67,7 @@ class Summary:
     author_name: str
     editor_id: int
     editor_name: str
+    editor_ids: Sequence[int]
     based_on: int | None
     based_on_number: int | None
     reason: str
@@ -143,7 +144,7 @@ class Verdict:
 
 
 def verdict(version: Summary, reviews: Sequence[Review]) -> Verdict:
-    """Only each reviewer's last word on exactly this text counts, and never the author's or last editor's own."""
+    """Only each reviewer's last word on exactly this text counts, and never the author's or an editor's own."""
     last = {review.member_id: review for review in sorted(reviews, key=lambda review: review.id)}
     counted = [
         review
@@ -157,8 +158,8 @@ def verdict(version: Summary, reviews: Sequence[Review]) -> Verdict:
 
 
 def independent(version: Summary, member_id: int) -> bool:
-    """Whether a member may judge this version: neither its author nor who last changed its text."""
-    return member_id not in (version.author_id, version.editor_id)
+    """Whether a member may judge this version: neither its author nor whoever ever changed its text."""
+    return member_id != version.author_id and member_id not in version.editor_ids
 
 
 def is_code(code: str) -> bool:

@@ -200,7 +200,7 @@ class Library(Shelf):
     ) -> None:
         """Approve exactly the text ``seen``; the password is asked again (ASVS 5.0 §7.5).
 
-        Raises Forbidden for the author, the last editor and those who do not review; Invalid(field="password") for a
+        Raises Forbidden for the author, the editors and those who do not review; Invalid(field="password") for a
         wrong password, TooMany after several (``address``: from where, for that count).
         """
         await self._members.confirm_password(member, password, address=address)
@@ -215,7 +215,7 @@ class Library(Shelf):
         async with self._db.transaction() as conn:
             version = await self._open(conn, version_id, seen=seen)
             if not independent(version, member.id):
-                raise Forbidden(N_("Whoever wrote or last changed a text does not judge it."))
+                raise Forbidden(N_("Whoever wrote or changed a text does not judge it."))
             if version.state != VersionState.IN_REVIEW:
                 raise Conflict(N_("This version is not in review."))
             await review_store.review(conn, version_id, seen, member.id, decision, comment)

@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 COLUMNS = """
 v.id, v.document_id, d.code, d.locale, v.number, v.state, v.digest, v.title, v.kind, v.applies_to, v.skills, v.risk,
-v.author_id, author.name AS author_name, v.editor_id, editor.name AS editor_name, v.based_on,
-base.number AS based_on_number, v.reason, v.evidence, v.created_at, v.edited_at, v.submitted_at, v.published_at,
-v.ended_at, v.end_reason
+v.author_id, author.name AS author_name, v.editor_id, editor.name AS editor_name,
+v.editor_ids, v.based_on, base.number AS based_on_number, v.reason, v.evidence, v.created_at, v.edited_at,
+v.submitted_at, v.published_at, v.ended_at, v.end_reason
 """
 TABLES = """
 FROM procedure_versions v
@@ -72,8 +72,8 @@ DECIDED = """
 SELECT 1 FROM procedure_reviews r WHERE r.version_id = v.id AND r.member_id = %(member)s AND r.digest = v.digest
 """
 WAITING = f"""
-{SUMMARY} WHERE v.state = 'in_review' AND v.author_id <> %(member)s AND v.editor_id <> %(member)s
-AND NOT EXISTS ({DECIDED}) ORDER BY v.submitted_at LIMIT 200
+{SUMMARY} WHERE v.state = 'in_review' AND v.author_id <> %(member)s
+AND %(member)s <> ALL (v.editor_ids) AND NOT EXISTS ({DECIDED}) ORDER BY v.submitted_at LIMIT 200
 """
 OWN_OPEN = f"""
 {SUMMARY} WHERE v.state IN ('draft', 'in_review') AND v.author_id = %(member)s ORDER BY v.edited_at DESC LIMIT 200
@@ -94,15 +94,16 @@ ON CONFLICT (code, locale) DO UPDATE SET code = EXCLUDED.code RETURNING id
 """
 INSERT = """
 INSERT INTO procedure_versions
-    (document_id, digest, text, title, kind, applies_to, skills, risk, author_id, editor_id, based_on, reason, evidence)
+    (document_id, digest, text, title, kind, applies_to, skills, risk, author_id, editor_id,
+    editor_ids, based_on, reason, evidence)
 VALUES (%(document_id)s, %(digest)s, %(text)s, %(title)s, %(kind)s, %(applies_to)s, %(skills)s, %(risk)s, %(member)s,
-    %(member)s, %(based_on)s, %(reason)s, %(evidence)s)
+    %(member)s, ARRAY[%(member)s]::bigint[], %(based_on)s, %(reason)s, %(evidence)s)
 RETURNING id
 """
 SAVE = """
 UPDATE procedure_versions SET digest = %(digest)s, text = %(text)s, title = %(title)s, kind = %(kind)s,
     applies_to = %(applies_to)s, skills = %(skills)s, risk = %(risk)s, editor_id = %(member)s, edited_at = now(),
-    state = %(state)s
+    editor_ids = array_remove(editor_ids, %(member)s) || %(member)s::bigint, state = %(state)s
 WHERE id = %(id)s AND digest = %(seen)s AND state IN ('draft', 'in_review')
 """
 REASON = "UPDATE procedure_versions SET reason = %(reason)s WHERE id = %(id)s AND state IN ('draft', 'in_review')"

@@ -25,6 +25,7 @@ CREATE TABLE procedure_versions (
     risk text NOT NULL DEFAULT 'low',
     author_id bigint NOT NULL REFERENCES members (id),
     editor_id bigint NOT NULL REFERENCES members (id),
+    editor_ids bigint[] NOT NULL, -- everyone who ever changed the text: none of them judges it
     based_on bigint REFERENCES procedure_versions (id),
     reason text NOT NULL DEFAULT '',
     evidence jsonb NOT NULL DEFAULT '{}',
@@ -112,6 +113,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_ticket ON runs (ticket_id, id) WHERE ticket_id IS NOT NULL;
 CREATE INDEX runs_machine ON runs (machine_id, id) WHERE machine_id IS NOT NULL;
 CREATE INDEX runs_member ON runs (member_id, touched_at DESC) WHERE state = 'active';
+CREATE INDEX runs_ended ON runs (ended_at DESC) WHERE state <> 'active';
 CREATE INDEX runs_version ON runs (version_id);
 CREATE INDEX runs_parent ON runs (parent_id) WHERE parent_id IS NOT NULL;
 
@@ -139,20 +141,22 @@ CREATE UNIQUE INDEX run_steps_one_open ON run_steps (run_id) WHERE outcome IS NU
 CREATE TABLE run_attempts (
     id uuid PRIMARY KEY,
     run_id bigint NOT NULL REFERENCES runs (id),
-    run_step_id bigint NOT NULL REFERENCES run_steps (id),
+    run_step_id bigint REFERENCES run_steps (id), -- none: the procedure's result
     phase text NOT NULL CHECK (phase IN ('check', 'execute', 'verify')),
     member_id bigint NOT NULL REFERENCES members (id),
     machine_id bigint NOT NULL,
-    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'failed', 'refused', 'unreachable')),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'failed', 'refused', 'unreachable', 'abandoned')),
     output text NOT NULL DEFAULT '',
-    exit_code integer,
+    exit_code bigint, -- Windows' are unsigned 32-bit numbers
     checks jsonb NOT NULL DEFAULT '[]',
     requested_at timestamptz NOT NULL DEFAULT now(),
     started_at timestamptz,
-    ended_at timestamptz
+    ended_at timestamptz,
+    CONSTRAINT run_attempts_result CHECK (run_step_id IS NOT NULL OR phase = 'verify')
 );
 CREATE INDEX run_attempts_run ON run_attempts (run_id, requested_at);
 CREATE UNIQUE INDEX run_attempts_one_open ON run_attempts (run_step_id) WHERE state = 'open';
+CREATE UNIQUE INDEX run_attempts_one_open_result ON run_attempts (run_id) WHERE state = 'open' AND run_step_id IS NULL;
 
 CREATE TABLE run_evidence (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -9,8 +9,9 @@ import pytest
 
 from compagnon import audit
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
+from procedures.library import review_store
 from procedures.library.errors import EditConflict, NotReady
-from procedures.library.model import Query, VersionState
+from procedures.library.model import Decision, Query, VersionState
 
 PASSWORD = "correct horse battery"
 
@@ -299,3 +300,20 @@ async def test_many_read_at_once_without_waiting_for_a_second_connection(rooms, 
     async with asyncio.timeout(9):  # the pool gives up after 10 s
         readings = await asyncio.gather(*(rooms.library.read(procedure_text) for _ in range(40)))
     assert all(not reading.blocking for reading in readings)
+
+
+async def test_whoever_ever_changed_a_text_does_not_judge_it(rooms, procedure_text):
+    draft = await rooms.library.create(procedure_text, rooms.alice)
+    draft = await rooms.library.save(draft.id, changed(procedure_text), rooms.chloe, seen=draft.digest)
+    draft = await rooms.library.save(draft.id, changed(procedure_text, "encore"), rooms.alice, seen=draft.digest)
+    assert set(draft.editor_ids) == {rooms.alice.id, rooms.chloe.id}
+    await rooms.library.submit(draft.id, rooms.alice, seen=draft.digest)
+    assert await rooms.library.waiting_for(rooms.chloe) == []
+    assert [one.id for one in await rooms.library.waiting_for(rooms.david)] == [draft.id]
+    with pytest.raises(Forbidden, match="changed"):
+        await rooms.library.approve(draft.id, rooms.chloe, password=PASSWORD, seen=draft.digest)
+    await rooms.library.approve(draft.id, rooms.david, password=PASSWORD, seen=draft.digest)
+    async with rooms.kernel.db.transaction() as conn:  # even a decision that was kept does not count
+        await review_store.review(conn, draft.id, draft.digest, rooms.chloe.id, Decision.APPROVE, "")
+    _, judged = await rooms.library.reviews(await rooms.library.get(draft.id))
+    assert judged.approvals == (rooms.david.name,)
