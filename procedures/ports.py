@@ -140,6 +140,10 @@ class MachineGateway(Protocol):
         """Ask the agent and wait for its report. The same ``attempt_id`` again gives the same report."""
         ...
 
+    async def cancel_step(self, machine_id: int, attempt_id: str) -> None:
+        """Tell the agent to stop what it does for an attempt; nothing for one it does not know or has finished."""
+        ...
+
 
 @runtime_checkable
 class TicketGate(Protocol):

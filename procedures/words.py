@@ -58,6 +58,7 @@ ATTEMPT_STATES: Mapping[str, str] = {
     "failed": N_("The command failed"),
     "refused": N_("Refused at the machine"),
     "unreachable": N_("No answer from the machine"),
+    "abandoned": N_("No longer waited for"),
 }
 CHECK_OUTCOMES: Mapping[str, str] = {
     "pass": N_("true"),

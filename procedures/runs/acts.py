@@ -19,9 +19,10 @@ from procedures.format.model import Evidence as Wanted
 from procedures.library import store as library_store
 from procedures.library.model import Version, VersionState
 from procedures.library.service import Library
-from procedures.ports import MachineGateway, Phase, RunObserver, TicketGate
+from procedures.ports import MachineGateway, MachineRef, Phase, RunObserver, TicketGate
 from procedures.runs import pictures, store
-from procedures.runs.board import RunBoard, RunView, found, reference, view
+from procedures.runs.asking import AT_WORK
+from procedures.runs.board import RunBoard, RunView, found, plan_for, reference, view
 from procedures.runs.model import (
     JUSTIFICATION,
     NOTE_LIMIT,
@@ -88,13 +89,16 @@ class Acts(RunBoard):
         """Begin a run of the version in force. ``parameters`` are raw text by name; ``parent`` is (run id, step id).
 
         Without a ticket nothing is asked of an agent: every step is attested. Raises NotFound, Conflict (closed
-        ticket), Forbidden (not the ticket's owner or collaborator), Invalid (parameter at fault in ``field``).
+        ticket), Forbidden (not the ticket's owner or collaborator), Invalid (parameter at fault in ``field``; a parent
+        that is not a step of a run of the same ticket).
         """
         version = await self._library.published(procedure_code, locale)
         plan = plan_of_version(version)
         values = checked_parameters(plan, parameters)
-        await self._check_place(machine_id, ticket_id, member)
+        machine = await self._gateway.reference(machine_id) if machine_id is not None else None
         async with self._db.transaction() as conn:
+            await self._check_place(conn, machine, ticket_id, member)
+            await self._check_parent(conn, parent, ticket_id)
             await self._check_in_force(conn, version)
             run_id = await store.start(
                 conn,
@@ -102,7 +106,7 @@ class Acts(RunBoard):
                 machine_id=machine_id,
                 ticket_id=ticket_id,
                 parent_id=parent[0] if parent else None,
-                parent_step=parent[1][:64] if parent else None,
+                parent_step=parent[1] if parent else None,
                 member_id=member.id,
                 parameters=values,
                 step=plan.steps[0].id,
@@ -114,13 +118,22 @@ class Acts(RunBoard):
         await self._tell(Ended(run, None, plan.steps[0].id))
         return run
 
-    async def _check_place(self, machine_id: int | None, ticket_id: int | None, member: Member) -> None:
-        ticket = await self._gate.require_open(ticket_id) if ticket_id is not None else None
-        if ticket and not await self._gate.may_act(ticket.id, member.id):
+    async def _check_place(
+        self, conn: Connection, machine: MachineRef | None, ticket_id: int | None, member: Member
+    ) -> None:
+        """From here to the end of the transaction the ticket stays open."""
+        ticket = await self._gate.require_open(ticket_id, conn=conn) if ticket_id is not None else None
+        if ticket and not await self._gate.may_act(ticket.id, member.id, conn=conn):
             raise Forbidden(N_("Only the ticket's owner or a collaborator may start a run for it."))
-        machine = await self._gateway.reference(machine_id) if machine_id is not None else None
         if ticket and machine and ticket.client_id != machine.client_id:
             raise Invalid(N_("This machine belongs to another client than the ticket."), field="machine")
+
+    async def _check_parent(self, conn: Connection, parent: tuple[int, str] | None, ticket_id: int | None) -> None:
+        if parent is None:
+            return
+        run = await store.get(conn, parent[0])
+        if run is None or run.ticket_id != ticket_id or (await plan_for(conn, run)).manifest.step(parent[1]) is None:
+            raise Invalid(N_("The step that led here belongs to no run of this ticket."), field="from")
 
     async def _check_in_force(self, conn: Connection, version: Version) -> None:
         current = await library_store.get(conn, version.id)
@@ -223,12 +236,21 @@ class Acts(RunBoard):
         async with self._db.transaction() as conn:
             run = await self._lock(conn, run_id, member, revision)
             await store.touch_time(conn, run, time_spent(run.touched_at, datetime.now(UTC)))
-            moved = await store.move(conn, run, step=run.current_step, state=RunState.ABANDONED, reason=reason)
-            if not moved:
+            if not await store.move(conn, run, step=run.current_step, state=RunState.ABANDONED, reason=reason):
                 raise Conflict(ACTED_MEANWHILE)
+            waited_for = await store.abandon_attempts(conn, run_id)
             run = found(await store.get(conn, run_id))
             await note(conn, run, Actor.member(member.id), "run.abandoned", reason=reason[:500])
+        await self._cancel(waited_for)
         return run
+
+    async def _cancel(self, attempts: Sequence[tuple[str, int]]) -> None:
+        """Tell agents that nobody waits for these (id, machine) any more; one that cannot be told reports in vain."""
+        for attempt_id, machine_id in attempts:
+            try:
+                await self._gateway.cancel_step(machine_id, attempt_id)
+            except Exception:
+                log.warning("the request %s could not be cancelled at its machine", attempt_id, exc_info=True)
 
     # evidence
 
@@ -247,6 +269,8 @@ class Acts(RunBoard):
             raise Invalid(N_("A picture has {limit} MB at most."), field="picture", limit=PICTURE_LIMIT // 2**20)
         if media_type is None:
             raise Invalid(N_("Only PNG, JPEG and WebP pictures can be kept."), field="picture")
+        async with self._db.connection() as conn:  # before megabytes are written for somebody who may not
+            await self._check_may_act(conn, found(await store.get(conn, run_id)), member)
         digest = await self._pictures.keep(data)
         details = {"sha256": digest, "media_type": media_type, "size": len(data)}
         return await self._add_evidence(run_id, member, EvidenceKind.PICTURE, body=caption, **details)
@@ -336,7 +360,7 @@ def _current(seen: RunView) -> Visit:
 
 def _check_idle(seen: RunView) -> None:
     if seen.waiting:
-        raise Conflict(N_("The agent is still at work on this step: wait for its answer, or stop waiting."))
+        raise Conflict(AT_WORK)
 
 
 def _contradicted(seen: RunView, visit: Visit) -> bool:

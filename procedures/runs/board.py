@@ -73,8 +73,8 @@ class RunView:
 
     @property
     def waiting(self) -> Attempt | None:
-        """The attempt that the agent is at, or should be."""
-        return next((attempt for attempt in self.attempts if attempt.waiting), None)
+        """The attempt at a step that the agent is at, or should be."""
+        return next((attempt for attempt in self.attempts if attempt.waiting and not attempt.of_result), None)
 
     @property
     def missing_evidence(self) -> Wanted:
@@ -102,15 +102,14 @@ class RunBoard:
         async with self._db.transaction() as conn:
             return await view(conn, found(await store.get(conn, run_id)))
 
-    async def for_ticket(self, ticket_id: int) -> Sequence[Run]:
-        """The runs of a ticket, oldest first."""
-        async with self._db.connection() as conn:
-            return await store.of_ticket(conn, ticket_id)
+    async def for_ticket(self, ticket_id: int, *, conn: Connection | None = None) -> Sequence[Run]:
+        """The runs of a ticket, oldest first; ``conn``: read in the caller's transaction."""
+        async with self._db.using(conn) as used:
+            return await store.of_ticket(used, ticket_id)
 
-    async def views_for_ticket(self, ticket_id: int) -> Sequence[RunView]:
-        """The same, each with its steps and evidence: what an expert, or a proposed change, needs to know."""
-        async with self._db.transaction() as conn:
-            return [await view(conn, run) for run in await store.of_ticket(conn, ticket_id)]
+    async def unsettled(self, conn: Connection, ticket_id: int) -> Run | None:
+        """A run that keeps its ticket from being closed: it is active, or an agent is at work for it."""
+        return await store.unsettled(conn, ticket_id)
 
     async def time_for_ticket(self, ticket_id: int) -> int:
         """Seconds spent in all runs of a ticket."""

@@ -166,11 +166,15 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request to the agent. ``checks`` are results as stored (see ``procedures.runs.reports``)."""
+    """One request to the agent. ``checks`` are results as stored (see ``procedures.runs.reports``).
+
+    ``run_step_id`` is None when the procedure's result was asked for. ``state``: "open", a word of ``ReportState``, or
+    "abandoned": nobody waits for it any more; a report that comes all the same is kept, and changes nothing else.
+    """
 
     id: str
     run_id: int
-    run_step_id: int
+    run_step_id: int | None
     step_id: str
     phase: str
     member_id: int
@@ -186,6 +190,10 @@ class Attempt:
     @property
     def waiting(self) -> bool:
         return self.state == "open"
+
+    @property
+    def of_result(self) -> bool:
+        return self.run_step_id is None
 
     @property
     def passed(self) -> bool:

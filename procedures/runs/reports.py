@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from compagnon_agent.protocol.checks import CheckResult, expected_attributes
 from procedures.ports import OUTPUT_LIMIT, StepReport
+from procedures.runs.model import ResultState
 
 REASON_LIMIT = 500  # characters
 VALUE_LIMIT = 300  # characters of one observed value
 CHECKS_LIMIT = 100
+EXIT_LIMIT = 2**63  # what the column holds; real ones end at 2**32, on Windows
 # Escape sequences (ECMA-48) and control characters that a page must not show; tabs and line ends stay.
 CONTROLS = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -59,12 +61,20 @@ def _line(value: object) -> str:
     return CONTROLS.sub("", " ".join(text.split()))[:VALUE_LIMIT]
 
 
+def result_state(checks: Sequence[Mapping[str, Any]]) -> ResultState:
+    """What stored check results amount to; one that fails outweighs all that could not be evaluated."""
+    outcomes = {str(check["outcome"]) for check in checks}
+    if "fail" in outcomes:
+        return ResultState.FAILED
+    return ResultState.PASSED if outcomes == {"pass"} else ResultState.UNAVAILABLE
+
+
 def columns(report: StepReport) -> dict[str, Any]:
     """A report as the columns of an attempt."""
     return {
         "state": str(report.state),
         "output": output(report.output),
-        "exit_code": report.exit_code,
+        "exit_code": report.exit_code if -EXIT_LIMIT < (report.exit_code or 0) < EXIT_LIMIT else None,
         "checks": stored(report.checks),
         "started_at": report.started,
         "ended_at": report.ended,

@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from compagnon.audit import Actor
 from compagnon.auth.model import Member
 from compagnon.db import Connection
-from compagnon.errors import AppError, Conflict, Invalid, NotFound, Unavailable
+from compagnon.errors import AppError, Conflict, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from compagnon_agent.protocol.checks import CheckResult, is_read_only
 from compagnon_agent.protocol.manifest import RESULT_STEP
 from procedures.format.model import Evidence as Wanted
 from procedures.library.service import Library
@@ -30,9 +29,21 @@ from procedures.ports import (
 )
 from procedures.runs import reports, store
 from procedures.runs.acts import OVER, Acts, Ended, note
+from procedures.runs.asking import (
+    ANSWERED,
+    BY_HAND,
+    UNKNOWN,
+    canonical,
+    check_askable,
+    check_current,
+    kept_result,
+    only_looks,
+    silence,
+    step_request,
+    there,
+)
 from procedures.runs.board import RunView, found, plan_for, view
 from procedures.runs.model import Attempt, Outcome, ResultState, ResultVerification, Run, Visit, time_spent
-from procedures.runs.plan import Plan
 
 log = logging.getLogger(__name__)
 VERIFY_TIMEOUT = 60.0  # seconds for all result checks of a procedure
@@ -62,73 +73,82 @@ class Runs(Acts):
         The attempt is committed before anything is sent. Raises Conflict (somebody acted, the agent is at it, closed
         ticket), Invalid (no machine or ticket, nothing for an agent in this step), Forbidden.
         """
-        await self._check_open_ticket(run_id)
         async with self._db.transaction() as conn:
             run = await self._lock(conn, run_id, member, revision)
+            await self._check_open_ticket(conn, run)
             seen = await view(conn, run)
             if seen.current is None:
                 raise Conflict(OVER)
-            _check_askable(seen, seen.current, phase)
+            check_askable(seen, seen.current, phase)
             attempt_id = await self._insert(conn, run, seen.current, phase, member.id)
             await store.touch(conn, run, time_spent(run.touched_at, datetime.now(UTC)))
             await note(
                 conn, run, Actor.member(member.id), "run.asked", step=run.current_step, phase=phase, attempt=attempt_id
             )
-            request = _request(run, seen.plan, attempt_id, seen.current.step_id, phase, member)
-            attempt = _there(await store.attempt(conn, attempt_id))
+            request = step_request(run, seen.plan, attempt_id, seen.current.step_id, phase, member)
+            attempt = there(await store.attempt(conn, attempt_id))
         self._launch(request)
         return attempt
 
-    async def _check_open_ticket(self, run_id: int) -> None:
-        run = await self.get(run_id)
+    async def _check_open_ticket(self, conn: Connection, run: Run) -> None:
+        """From here to the end of the transaction the ticket stays open."""
         if run.ticket_id is None or run.machine_id is None:
-            raise Invalid(N_("The agent acts only for a ticket, on a machine: this run is followed by hand."))
-        await self._gate.require_open(run.ticket_id)
+            raise Invalid(BY_HAND)
+        await self._gate.require_open(run.ticket_id, conn=conn)
 
-    async def _insert(self, conn: Connection, run: Run, visit: Visit, phase: Phase, member_id: int) -> str:
-        attempt_id = str(uuid.uuid4())
-        await store.ask(conn, attempt_id, run=run, visit_id=visit.id, phase=phase, member_id=member_id)
+    async def _insert(self, conn: Connection, run: Run, visit: Visit | None, phase: Phase, member_id: int) -> str:
+        attempt_id, visit_id = str(uuid.uuid4()), visit.id if visit else None
+        await store.ask(conn, attempt_id, run=run, visit_id=visit_id, phase=phase, member_id=member_id)
         return attempt_id
 
     async def ask_again(self, run_id: int, member: Member, attempt_id: str) -> None:
-        """Ask for the result of an attempt that got no answer; the agent does not do it twice."""
-        await self._check_open_ticket(run_id)
+        """Ask for the result of an attempt that got no answer; the agent does not do it twice.
+
+        Only at the current step: an agent that never heard of the request does it now.
+        """
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
             await self._check_may_act(conn, run, member)
+            await self._check_open_ticket(conn, run)
             attempt = await self._attempt_of(conn, run, attempt_id)
+            check_current(await view(conn, run), attempt)
             if not await store.reopen(conn, attempt.id):
-                raise Conflict(N_("This request has its answer already."))
+                raise Conflict(ANSWERED)
             await note(conn, run, Actor.member(member.id), "run.asked_again", attempt=attempt.id)
             request = await self._request_again(conn, attempt)
         self._launch(request)
 
     async def stop_waiting(self, run_id: int, member: Member, attempt_id: str) -> None:
-        """Go on without the agent's answer. If it comes later it is still kept, but changes no outcome."""
+        """Go on without the agent's answer, and tell it to stop. What it still reports is kept, and ends no step."""
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
             await self._check_may_act(conn, run, member)
             attempt = await self._attempt_of(conn, run, attempt_id)
-            await store.report(conn, attempt.id, reports.columns(_silence("")))
+            if not await store.abandon_attempt(conn, attempt.id):
+                raise Conflict(ANSWERED)
             await note(conn, run, Actor.member(member.id), "run.stopped_waiting", attempt=attempt.id)
+        await self._cancel([(attempt.id, attempt.machine_id)])
 
     async def _attempt_of(self, conn: Connection, run: Run, attempt_id: str) -> Attempt:
-        attempt = await store.attempt(conn, _uuid(attempt_id))
+        attempt = await store.attempt(conn, canonical(attempt_id))
         if attempt is None or attempt.run_id != run.id:
-            raise NotFound(N_("There is no such request to the agent."))
+            raise NotFound(UNKNOWN)
         return attempt
 
     # reports
 
-    async def record_report(self, attempt_id: str, report: StepReport) -> bool:
+    async def record_report(self, attempt_id: str, report: StepReport, *, machine_id: int | None = None) -> bool:
         """Keep the agent's report about an attempt and draw the consequences, once: False when it was known already.
 
-        Raises NotFound for an unknown attempt.
+        It may come at any time, also long after nobody waits. ``machine_id``: whose report it is. Raises NotFound for
+        an unknown attempt, and for one of another machine.
         """
         follow: StepRequest | None = None
         ended: Ended | None = None
         async with self._db.transaction() as conn:
-            attempt = _there(await store.attempt(conn, _uuid(attempt_id)))
+            attempt = there(await store.attempt(conn, canonical(attempt_id)))
+            if machine_id not in {None, attempt.machine_id}:
+                raise NotFound(UNKNOWN)
             run = found(await store.lock(conn, attempt.run_id))
             if not await store.report(conn, attempt.id, reports.columns(report)):
                 return False
@@ -139,7 +159,9 @@ class Runs(Acts):
                 "exit_code": report.exit_code,
             }
             actor = Actor.agent(attempt.machine_id)
-            if report.state is not ReportState.UNREACHABLE and run.active:
+            if attempt.of_result:
+                details["result"] = await self._keep_result(conn, run, attempt.id)
+            elif report.state is not ReportState.UNREACHABLE and run.active:
                 ended, follow = await self._draw_consequences(conn, run, attempt, actor)
             await note(conn, run, actor, "run.reported", step=attempt.step_id, **details)
         if ended:
@@ -153,7 +175,7 @@ class Runs(Acts):
     ) -> tuple[Ended | None, StepRequest | None]:
         """A verified step is done; an executed one that has checks is verified next. All else is for a person."""
         seen = await view(conn, run)
-        visit, now = seen.current, _there(await store.attempt(conn, attempt.id))
+        visit, now = seen.current, there(await store.attempt(conn, attempt.id))
         if visit is None or visit.id != attempt.run_step_id or now.phase == Phase.CHECK:
             return None, None
         if now.state == ReportState.DONE and now.passed and seen.missing_evidence is Wanted.NONE:
@@ -164,32 +186,52 @@ class Runs(Acts):
         return None, None
 
     async def _verify_next(self, conn: Connection, seen: RunView, visit: Visit, member_id: int) -> StepRequest | None:
-        if not seen.plan.checks(visit.step_id):
+        if seen.waiting or not seen.plan.checks(visit.step_id):
             return None
         attempt_id = await self._insert(conn, seen.run, visit, Phase.VERIFY, member_id)
         member = await self._members.get(member_id, conn=conn)
-        return _request(seen.run, seen.plan, attempt_id, visit.step_id, Phase.VERIFY, member)
+        return step_request(seen.run, seen.plan, attempt_id, visit.step_id, Phase.VERIFY, member)
 
     async def recover(self) -> int:
-        """After a start: ask again for every attempt without an answer; how many. Agents answer from their journal."""
+        """After a start: ask again for every attempt without an answer; how many. Agents answer from their journal.
+
+        What is over meanwhile (the run, or its ticket) is not asked for again: an agent that never heard of it would
+        do it now.
+        """
+        requests = []
         async with self._db.transaction() as conn:
-            requests = [await self._request_again(conn, attempt) for attempt in await store.open_attempts(conn)]
+            for attempt in await store.open_attempts(conn):
+                run = found(await store.get(conn, attempt.run_id))
+                if await self._due(conn, run, attempt):
+                    requests.append(await self._request_again(conn, attempt))
+                elif await store.abandon_attempt(conn, attempt.id):
+                    await note(conn, run, Actor.system(), "run.stopped_waiting", attempt=attempt.id)
         for request in requests:
             self._launch(request, patience=PATIENCE)
         return len(requests)
+
+    async def _due(self, conn: Connection, run: Run, attempt: Attempt) -> bool:
+        if not run.active and not attempt.of_result:
+            return False
+        try:
+            await self._check_open_ticket(conn, run)
+        except (Conflict, Invalid, NotFound):
+            return False
+        return True
 
     async def _request_again(self, conn: Connection, attempt: Attempt) -> StepRequest:
         run = found(await store.get(conn, attempt.run_id))
         member = await self._members.get(attempt.member_id, conn=conn)
         plan = await plan_for(conn, run)
-        return _request(run, plan, attempt.id, attempt.step_id, Phase(attempt.phase), member)
+        return step_request(run, plan, attempt.id, attempt.step_id, Phase(attempt.phase), member)
 
     # in the background
 
-    def _launch(self, request: StepRequest, *, patience: float = 0) -> None:
+    def _launch(self, request: StepRequest, *, patience: float = 0) -> asyncio.Task[None]:
         task = asyncio.create_task(self._perform(request, patience), name=f"attempt {request.attempt_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _perform(self, request: StepRequest, patience: float) -> None:
         """Ask, for ``patience`` seconds again and again while the machine is out of reach, and keep the answer."""
@@ -197,17 +239,39 @@ class Runs(Acts):
         report = await self._ask_gateway(request)
         while report.state is ReportState.UNREACHABLE and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(ASK_EVERY)
+            if not await self._waited_for(request.attempt_id):
+                return
             report = await self._ask_gateway(request)
         await self._record_surely(request.attempt_id, report)
 
+    async def _waited_for(self, attempt_id: str) -> bool:
+        async with self._db.connection() as conn:
+            return there(await store.attempt(conn, attempt_id)).waiting
+
     async def _ask_gateway(self, request: StepRequest) -> StepReport:
+        """Read-only result checks need no consent; all else is a step, which the client consents to."""
         try:
+            if only_looks(request):
+                return await self._look(request)
             return await self._gateway.execute_step(request)
         except AppError as error:
-            return _silence(str(error))
+            return silence(str(error))
         except Exception:
             log.exception("the request %s failed", request.attempt_id)
-            return _silence("")
+            return silence("")
+
+    async def _look(self, request: StepRequest) -> StepReport:
+        started = datetime.now(UTC)
+        results = await self._gateway.run_checks(
+            request.machine_id,
+            request.manifest.result,
+            parameters=request.parameters,
+            ticket_id=request.ticket_id,
+            member_id=request.member_id,
+            timeout=VERIFY_TIMEOUT,
+        )
+        checks, now = tuple(results), datetime.now(UTC)
+        return StepReport(state=ReportState.DONE, output="", exit_code=None, checks=checks, started=started, ended=now)
 
     async def _record_surely(self, attempt_id: str, report: StepReport) -> None:
         """The report must not be lost to a database that restarts: record_report may be called again."""
@@ -244,91 +308,47 @@ class Runs(Acts):
     # the result
 
     async def verify_result(self, run_id: int, member: Member) -> ResultVerification:
-        """Have the agent check now whether the procedure's result holds, and keep the answer with the run."""
-        seen = await self.show(run_id)
-        verification = await self._verification(seen, member)
+        """Have the agent check now whether the procedure's result holds, keep its answer with the run, and wait for it.
+
+        The attempt is committed before anything is sent. Raises NotFound, Forbidden, Conflict (closed ticket, or the
+        agent is at it already).
+        """
         async with self._db.transaction() as conn:
             run = found(await store.lock(conn, run_id))
-            kept = {"state": verification.state, "checks": list(verification.checks), "at": verification.at.isoformat()}
-            await store.set_result(conn, run_id, kept)
-            await note(conn, run, Actor.member(member.id), "run.result_verified", state=verification.state)
-        return verification
+            await self._check_may_act(conn, run, member)
+            if run.ticket_id is not None:
+                await self._gate.require_open(run.ticket_id, conn=conn)
+            request = await self._ask_result(conn, await view(conn, run), member)
+        if request is not None:
+            await asyncio.shield(self._launch(request))
+        return await self._known_result(run_id)
 
-    async def _verification(self, seen: RunView, member: Member) -> ResultVerification:
-        run, now = seen.run, datetime.now(UTC)
-        if not seen.plan.manifest.result:
-            return ResultVerification(run_id=run.id, state=ResultState.NOTHING, at=now)
-        try:
-            results = await self._result_checks(seen, member)
-        except Unavailable:
-            results = ()
-        checks = reports.stored(results)
-        outcomes = {str(check["outcome"]) for check in checks}
-        state = ResultState.UNAVAILABLE
-        if "fail" in outcomes:
-            state = ResultState.FAILED
-        elif outcomes == {"pass"}:
-            state = ResultState.PASSED
-        return ResultVerification(run_id=run.id, state=state, checks=checks, at=now)
+    async def _ask_result(self, conn: Connection, seen: RunView, member: Member) -> StepRequest | None:
+        """None, and a result that says so, when there is nothing or nobody to ask."""
+        run, actor = seen.run, Actor.member(member.id)
+        if any(attempt.waiting and attempt.of_result for attempt in seen.attempts):
+            raise Conflict(N_("The agent is looking at the result already: wait for its answer."))
+        if not seen.plan.manifest.result or run.machine_id is None or run.ticket_id is None:
+            state = ResultState.UNAVAILABLE if seen.plan.manifest.result else ResultState.NOTHING
+            await store.set_result(conn, run.id, kept_result(state, ()))
+            await note(conn, run, actor, "run.result_verified", state=state)
+            return None
+        attempt_id = await self._insert(conn, run, None, Phase.VERIFY, member.id)
+        await note(conn, run, actor, "run.asked", step=RESULT_STEP, phase=Phase.VERIFY, attempt=attempt_id)
+        return step_request(run, seen.plan, attempt_id, RESULT_STEP, Phase.VERIFY, member)
 
-    async def _result_checks(self, seen: RunView, member: Member) -> tuple[CheckResult, ...]:
-        """Read-only checks need no consent; executable ones go the way of a step, which the client consented to."""
-        run, checks = seen.run, seen.plan.manifest.result
-        if run.machine_id is None:
-            return ()
-        if run.ticket_id is not None and not all(is_read_only(check) for check in checks):
-            request = _request(run, seen.plan, str(uuid.uuid4()), RESULT_STEP, Phase.VERIFY, member)
-            return (await self._gateway.execute_step(request)).checks
-        results = await self._gateway.run_checks(
-            run.machine_id,
-            checks,
-            parameters=run.parameters,
-            ticket_id=run.ticket_id,
-            member_id=member.id,
-            timeout=VERIFY_TIMEOUT,
-        )
-        return tuple(results)
+    async def _keep_result(self, conn: Connection, run: Run, attempt_id: str) -> ResultState:
+        """What the report says of the result; kept with the run unless it was asked for again since."""
+        attempts = [attempt for attempt in await store.attempts(conn, run.id) if attempt.of_result]
+        attempt = next(attempt for attempt in attempts if attempt.id == attempt_id)
+        state = reports.result_state(attempt.checks)
+        if attempt.id == attempts[-1].id:
+            await store.set_result(conn, run.id, kept_result(state, attempt.checks))
+        return state
 
-
-def _check_askable(seen: RunView, visit: Visit, phase: Phase) -> None:
-    if seen.waiting:
-        raise Conflict(N_("The agent is still at work on this step: wait for its answer, or stop waiting."))
-    has_work = seen.plan.executes(visit.step_id) if phase is Phase.EXECUTE else seen.plan.checks(visit.step_id)
-    if not has_work:
-        raise Invalid(N_("There is nothing for the agent to do in this step."))
-
-
-def _request(run: Run, plan: Plan, attempt_id: str, step_id: str, phase: Phase, member: Member) -> StepRequest:
-    if run.machine_id is None or run.ticket_id is None:
-        raise Invalid(N_("The agent acts only for a ticket, on a machine: this run is followed by hand."))
-    return StepRequest(
-        attempt_id=attempt_id,
-        machine_id=run.machine_id,
-        ticket_id=run.ticket_id,
-        run_id=run.id,
-        member_id=member.id,
-        member_name=member.name,
-        manifest=plan.manifest,
-        step_id=step_id,
-        parameters=dict(run.parameters),
-        phase=phase,
-    )
-
-
-def _silence(reason: str) -> StepReport:
-    now = datetime.now(UTC)
-    state = ReportState.UNREACHABLE
-    return StepReport(state=state, output=reason, exit_code=None, checks=(), started=now, ended=now)
-
-
-def _there(attempt: Attempt | None) -> Attempt:
-    if attempt is None:
-        raise NotFound(N_("There is no such request to the agent."))
-    return attempt
-
-
-def _uuid(attempt_id: str) -> str:
-    try:
-        return str(uuid.UUID(attempt_id))
-    except ValueError:
-        raise NotFound(N_("There is no such request to the agent.")) from None
+    async def _known_result(self, run_id: int) -> ResultVerification:
+        """UNAVAILABLE when the answer could not be kept."""
+        run = await self.get(run_id)
+        kept = run.result or kept_result(ResultState.UNAVAILABLE, ())
+        at = datetime.fromisoformat(kept["at"])
+        return ResultVerification(run_id=run_id, state=ResultState(kept["state"]), checks=kept["checks"], at=at)

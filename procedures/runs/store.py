@@ -13,23 +13,32 @@ from procedures.runs.model import Attempt, Evidence, EvidenceKind, Handover, Out
 
 T = TypeVar("T")
 
-RUN = """
+RUN_COLUMNS = """
 SELECT r.id, r.version_id, d.code, d.locale, v.number, v.digest, v.title, r.machine_id, r.ticket_id, r.parent_id,
     r.parent_step, r.started_by, r.member_id, m.name AS member_name, r.parameters, r.state, r.current_step, r.revision,
     r.started_at, r.touched_at, r.ended_at, r.end_reason, r.result
-FROM runs r
+"""
+RUN_JOINS = """
 JOIN procedure_versions v ON v.id = r.version_id
 JOIN procedure_documents d ON d.id = v.document_id
 JOIN members m ON m.id = r.member_id
 """
+RUN = f"{RUN_COLUMNS} FROM runs r {RUN_JOINS}"
 BY_ID = RUN + "WHERE r.id = %(id)s"
-LOCKED = RUN + "WHERE r.id = %(id)s FOR UPDATE OF r"
+# Not against those who only refer to the run: they may hold the ticket that is locked next.
+LOCKED = RUN + "WHERE r.id = %(id)s FOR NO KEY UPDATE OF r"
 OF_TICKET = RUN + "WHERE r.ticket_id = %(id)s ORDER BY r.id LIMIT 200"
 OF_MACHINE = RUN + "WHERE r.machine_id = %(id)s ORDER BY r.id DESC LIMIT %(limit)s"
 OF_PARENT = RUN + "WHERE r.parent_id = %(id)s ORDER BY r.id LIMIT 50"
 ACTIVE_OF_MEMBER = RUN + "WHERE r.member_id = %(id)s AND r.state = 'active' ORDER BY r.touched_at DESC LIMIT 100"
 ACTIVE = RUN + "WHERE r.state = 'active' ORDER BY r.touched_at DESC LIMIT 100"
-ENDED = RUN + "WHERE r.state <> 'active' ORDER BY r.ended_at DESC LIMIT 50"
+LAST_ENDED = "SELECT * FROM runs WHERE state <> 'active' ORDER BY ended_at DESC LIMIT 50"
+ENDED = f"{RUN_COLUMNS} FROM ({LAST_ENDED}) r {RUN_JOINS} ORDER BY r.ended_at DESC"
+UNSETTLED = (
+    RUN
+    + """WHERE r.ticket_id = %(id)s AND (r.state = 'active'
+    OR EXISTS (SELECT FROM run_attempts a WHERE a.run_id = r.id AND a.state = 'open')) ORDER BY r.id LIMIT 1"""
+)
 
 START = """
 INSERT INTO runs (version_id, machine_id, ticket_id, parent_id, parent_step, started_by, member_id, parameters,
@@ -64,12 +73,6 @@ SELECT s.id, s.run_id, s.ordinal, s.step_id, s.outcome, s.deviation, s.justifica
 FROM run_steps s LEFT JOIN members m ON m.id = s.attested_by
 WHERE s.run_id = %(id)s ORDER BY s.ordinal
 """
-VISITS_OF_TICKET = """
-SELECT s.id, s.run_id, s.ordinal, s.step_id, s.outcome, s.deviation, s.justification, s.attested_by,
-    m.name AS attested_name, s.verified_by, s.seconds, s.started_at, s.ended_at
-FROM run_steps s LEFT JOIN members m ON m.id = s.attested_by JOIN runs r ON r.id = s.run_id
-WHERE r.ticket_id = %(id)s ORDER BY s.run_id, s.ordinal
-"""
 ARRIVE = """
 INSERT INTO run_steps (run_id, ordinal, step_id)
 VALUES (%(id)s, (SELECT coalesce(max(ordinal), 0) + 1 FROM run_steps WHERE run_id = %(id)s), %(step)s)
@@ -85,9 +88,9 @@ SELECT coalesce(sum(s.seconds), 0) FROM run_steps s JOIN runs r ON r.id = s.run_
 """
 
 ATTEMPT = """
-SELECT a.id::text, a.run_id, a.run_step_id, s.step_id, a.phase, a.member_id, a.machine_id, a.state, a.output,
-    a.exit_code, a.checks, a.requested_at, a.started_at, a.ended_at
-FROM run_attempts a JOIN run_steps s ON s.id = a.run_step_id
+SELECT a.id::text, a.run_id, a.run_step_id, coalesce(s.step_id, 'result') AS step_id, a.phase, a.member_id,
+    a.machine_id, a.state, a.output, a.exit_code, a.checks, a.requested_at, a.started_at, a.ended_at
+FROM run_attempts a LEFT JOIN run_steps s ON s.id = a.run_step_id
 """
 ATTEMPTS = ATTEMPT + "WHERE a.run_id = %(id)s ORDER BY a.requested_at, a.id LIMIT 1000"
 ATTEMPT_BY_ID = ATTEMPT + "WHERE a.id = %(id)s"
@@ -96,12 +99,18 @@ ASK = """
 INSERT INTO run_attempts (id, run_id, run_step_id, phase, member_id, machine_id)
 VALUES (%(id)s, %(run_id)s, %(visit_id)s, %(phase)s, %(member)s, %(machine)s)
 """
-# An agent that was out of reach may still bring its result; nothing else is ever replaced.
+# An agent that was out of reach may still bring its result; so may one that nobody waits for any more, which changes
+# nothing but what is known. Nothing else is ever replaced.
 REPORT = """
-UPDATE run_attempts SET state = %(state)s, output = %(output)s, exit_code = %(exit_code)s, checks = %(checks)s,
+UPDATE run_attempts SET state = CASE WHEN state = 'abandoned' THEN state ELSE %(state)s END,
+    output = %(output)s, exit_code = %(exit_code)s, checks = %(checks)s,
     started_at = %(started_at)s, ended_at = %(ended_at)s
-WHERE id = %(id)s AND (state = 'open' OR (state = 'unreachable' AND %(state)s <> 'unreachable'))
+WHERE id = %(id)s AND (state = 'open' OR (%(state)s <> 'unreachable'
+    AND (state = 'unreachable' OR (state = 'abandoned' AND started_at IS NULL))))
 """
+ABANDON = "UPDATE run_attempts SET state = 'abandoned', started_at = NULL, ended_at = now() WHERE state = 'open'"
+ABANDON_ONE = ABANDON + " AND id = %(id)s"
+ABANDON_ALL = ABANDON + " AND run_id = %(id)s RETURNING id::text, machine_id"
 REOPEN = "UPDATE run_attempts SET state = 'open' WHERE id = %(id)s AND state = 'unreachable'"
 
 EVIDENCE = """
@@ -170,6 +179,11 @@ async def ended(conn: Connection) -> list[Run]:
     return await _all(conn, Run, ENDED)
 
 
+async def unsettled(conn: Connection, ticket_id: int) -> Run | None:
+    """A run of the ticket that is followed still, or that waits for an agent."""
+    return await _one(conn, Run, UNSETTLED, id=ticket_id)
+
+
 async def start(
     conn: Connection,
     *,
@@ -231,10 +245,6 @@ async def visits(conn: Connection, run_id: int) -> list[Visit]:
     return await _all(conn, Visit, VISIT, id=run_id)
 
 
-async def visits_of_ticket(conn: Connection, ticket_id: int) -> list[Visit]:
-    return await _all(conn, Visit, VISITS_OF_TICKET, id=ticket_id)
-
-
 async def end_visit(
     conn: Connection,
     visit_id: int,
@@ -267,7 +277,7 @@ async def open_attempts(conn: Connection) -> list[Attempt]:
     return await _all(conn, Attempt, OPEN_ATTEMPTS)
 
 
-async def ask(conn: Connection, attempt_id: str, *, run: Run, visit_id: int, phase: str, member_id: int) -> None:
+async def ask(conn: Connection, attempt_id: str, *, run: Run, visit_id: int | None, phase: str, member_id: int) -> None:
     params = {"id": attempt_id, "run_id": run.id, "visit_id": visit_id, "phase": phase}
     await conn.execute(ASK, {**params, "member": member_id, "machine": run.machine_id})
 
@@ -275,6 +285,16 @@ async def ask(conn: Connection, attempt_id: str, *, run: Run, visit_id: int, pha
 async def report(conn: Connection, attempt_id: str, columns: Mapping[str, Any]) -> bool:
     """Keep an agent's report; False when there is one already."""
     return await _changed(conn, REPORT, **{**columns, "id": attempt_id, "checks": Jsonb(columns["checks"])})
+
+
+async def abandon_attempt(conn: Connection, attempt_id: str) -> bool:
+    """No longer wait for its report; False when it is there already."""
+    return await _changed(conn, ABANDON_ONE, id=attempt_id)
+
+
+async def abandon_attempts(conn: Connection, run_id: int) -> list[tuple[str, int]]:
+    """No longer wait for any of a run: their ids, and whose reports they would have been."""
+    return await (await conn.execute(ABANDON_ALL, {"id": run_id})).fetchall()
 
 
 async def reopen(conn: Connection, attempt_id: str) -> bool:

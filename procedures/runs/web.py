@@ -156,6 +156,7 @@ async def _context(
 ) -> Mapping[str, Any]:
     seen = await runs.show(run_id)
     version = await library.get(seen.run.version_id)
+    may_act = await runs.may_act(seen.run, member)
     branch = seen.position.branch if seen.position.blocked else None
     otherwise = [one.procedure for one in (branch, seen.step and seen.step.on_fail and seen.step.on_fail.then) if one]
     return {
@@ -163,7 +164,8 @@ async def _context(
         "run": seen.run,
         "version": version,
         "machine": await _machine(seen, gateway),
-        "may_act": seen.run.active and await runs.may_act(seen.run, member),
+        "may_act": seen.run.active and may_act,
+        "may_verify": may_act,
         "desktop": await desktop_of(version, member, environments),
         "titles": await library.titles([code for code in otherwise if code], member.locale),
         "html": Html(seen.run.parameters),
@@ -348,7 +350,10 @@ async def abandon(request: AnyRequest, run_id: FromPath[int], form: Form, member
 @post("/runs/{run_id:int}/verify")
 async def verify(request: AnyRequest, run_id: FromPath[int], member: Member, runs: Runs) -> Redirect:
     """Ask the agent whether the procedure's result holds on the machine."""
-    await runs.verify_result(run_id, member)
+    try:
+        await runs.verify_result(run_id, member)
+    except (Conflict, Forbidden) as error:
+        return _back(request, run_id, error)
     return redirect(f"/runs/{run_id}#result")
 
 

@@ -143,6 +143,7 @@ class LocalAgent:
     machines: dict[int, MachineRef] = field(default_factory=dict)
     journal: dict[str, StepReport] = field(default_factory=dict)
     executed: list[tuple[str, str]] = field(default_factory=list)
+    cancelled: list[tuple[int, str]] = field(default_factory=list)
     hold: asyncio.Event | None = None  # set: answers wait for it
     online: bool = True
 
@@ -173,6 +174,9 @@ class LocalAgent:
         if self.hold:
             await self.hold.wait()
         return self.journal[request.attempt_id]
+
+    async def cancel_step(self, machine_id: int, attempt_id: str) -> None:
+        self.cancelled.append((machine_id, attempt_id))
 
     def _do(self, request: StepRequest) -> StepReport:
         step = prepare(request.manifest, request.step_id, dict(request.parameters))

@@ -203,7 +203,7 @@ async def test_a_silent_machine_is_asked_again_and_does_nothing_twice(rooms, beg
     await rooms.runs.ask_again(run.id, rooms.alice, attempt.id)
     await rooms.runs.settled()
     assert (await rooms.runs.get(run.id)).current_step == "s3"
-    with pytest.raises(Conflict, match="answer already"):
+    with pytest.raises(Conflict, match="over"):
         await rooms.runs.ask_again(run.id, rooms.alice, attempt.id)
 
 
@@ -220,7 +220,10 @@ async def test_while_the_agent_is_at_work_nobody_decides_unless_they_stop_waitin
     rooms.agent.hold.set()
     await rooms.runs.settled()
     late = (await rooms.runs.show(run.id)).attempts[0]
-    assert (late.state, run.current_step) == ("done", "s3")  # kept, and changes no outcome
+    assert (late.state, late.exit_code, run.current_step) == ("abandoned", 0, "s3")  # kept, and changes no outcome
+    assert rooms.agent.cancelled == [(rooms.machine, attempt.id)]
+    with pytest.raises(Conflict, match="answer already"):
+        await rooms.runs.stop_waiting(run.id, rooms.alice, attempt.id)
     assert (await rooms.runs.show(run.id)).last_visit("s2").verified_by is None
 
 
@@ -302,6 +305,8 @@ async def test_pictures_are_judged_by_their_bytes_and_kept_by_their_digest(rooms
     for bad in (b"", b"<svg onload=alert(1)>", b"GIF89a" + bytes(20)):
         with pytest.raises(Invalid):
             await rooms.runs.add_picture(run.id, rooms.alice, bad)
+    with pytest.raises(Forbidden):
+        await rooms.runs.add_picture(run.id, rooms.bruno, PNG + b"other bytes")
     with pytest.raises(Invalid):
         await rooms.runs.add_picture(run.id, rooms.alice, PNG + bytes(5 * 2**20))
     with pytest.raises(NotFound):
@@ -330,8 +335,9 @@ async def test_lists_of_runs(rooms, begun):
     assert await rooms.runs.active_for(rooms.bruno) == []
     active, ended = await rooms.runs.recent()
     assert ([one.id for one in active], list(ended)) == ([run.id], [])
-    (view,) = await rooms.runs.views_for_ticket(rooms.ticket)
-    assert view.run.id == run.id
+    run = await rooms.runs.abandon(run.id, rooms.alice, revision=run.revision, reason="le client rappellera")
+    active, ended = await rooms.runs.recent()
+    assert (list(active), [one.id for one in ended]) == ([], [run.id])
 
 
 async def test_hostile_output_is_kept_readable_and_bounded(rooms, begun):
