@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member
+from compagnon.errors import Conflict
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web import Action, Feature, NavItem
 from compagnon_agent.protocol import messages
-from procedures.ports import TicketGate
-from remote.control.link import AgentLink
+from procedures.ports import StepReport, TicketGate
+from procedures.runs import store as run_store
+from remote.control.link import AgentLink, Reports
 from remote.control.web import control_handler, enrol_handler
 from remote.machines import web as machine_web
 from remote.machines.desk import Desk
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from procedures.runs.service import Runs
 
 log = logging.getLogger(__name__)
+KEEP_TRIES = 5
 PRESENCE_EVERY = 20.0  # seconds; a machine is offline after 60 without a sign of life
 
 
@@ -66,6 +70,7 @@ def build(
     runs: Runs,
 ) -> Remote:
     link.gate = gate
+    link.reports = _reports(kernel, runs)
     drift = Drift(kernel, link.machines, environments, link)
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
@@ -131,6 +136,36 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
     )
 
 
+def _reports(kernel: Kernel, runs: Runs) -> Reports:
+    async def keep(machine_id: int, attempt_id: str, report: StepReport) -> bool:
+        """Once, for the machine's own attempts only, whether or not anybody waits for the report."""
+        owner = await _machine_of(kernel, attempt_id)
+        if owner is None:
+            return True  # of no run (a result verified once): who asked has it
+        if owner != machine_id:
+            log.warning("machine %s reports attempt %s of another", machine_id, attempt_id)
+            return False
+        for _ in range(KEEP_TRIES):
+            try:
+                await runs.record_report(attempt_id, report)
+                return True
+            except Conflict:  # somebody acted on the step at the same moment: the next try only keeps the report
+                await asyncio.sleep(0.1)
+        return False
+
+    return keep
+
+
+async def _machine_of(kernel: Kernel, attempt_id: str) -> int | None:
+    try:
+        uuid.UUID(attempt_id)
+    except ValueError:
+        return None
+    async with kernel.db.connection() as conn:
+        attempt = await run_store.attempt(conn, attempt_id)
+    return attempt.machine_id if attempt else None
+
+
 def _listen(link: AgentLink) -> None:
     async def facts(machine: Machine, message: messages.Facts) -> None:
         await link.machines.keep_facts(machine, message.facts)
@@ -149,7 +184,8 @@ def _listen(link: AgentLink) -> None:
         log.warning("machine %s has a problem with %r: %r", machine.id, message.about, message.reason)
 
     async def withdrawn(machine: Machine, message: messages.ConsentWithdrawn) -> None:
-        await link.machines.consent_withdrawn(machine, message.reason)
+        about = f"{message.ticket_id} {message.session_id} {message.digest}"
+        await link.machines.consent_withdrawn(machine, message.reason, about=about)
 
     link.handle(messages.Facts, facts)
     link.handle(messages.Policy, policy)

@@ -26,21 +26,24 @@ from compagnon_agent.protocol import messages
 from compagnon_agent.protocol.checks import Check, CheckResult
 from compagnon_agent.protocol.manifest import digest
 from compagnon_agent.protocol.wire import WireError
-from procedures.ports import MachineRef, Phase, ReportState, StepReport, StepRequest, TicketGate
+from procedures.ports import MachineRef, ReportState, StepReport, StepRequest, TicketGate
 from remote import wire
+from remote.control import steps
 from remote.control.connection import AgentConnection, Closed
 from remote.control.identity import Identity
+from remote.control.steps import Question
 from remote.machines.model import Machine, MachineState
 from remote.machines.service import Machines
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=messages.Message)
 Handler = Callable[[Machine, Any], Awaitable[None]]
-STEP_MARGIN = 60.0  # seconds beyond the commands' own time limits
-CHECK_PHASE_SECONDS = 180.0
+Reports = Callable[[int, str, StepReport], Awaitable[bool]]
+REPORT_SECONDS = 20.0  # for keeping a report; not acknowledged after it, so that the agent brings it again
 GRANT_SECONDS = 4 * 3600
 OFFLINE = N_("This machine is offline.")
 SILENT = N_("The machine did not answer in time.")
+WITHDRAWN = N_("Nobody waits for this any more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +67,14 @@ class AgentLink:
         self.machines = Machines(kernel)
         self.identity = Identity.load(kernel.settings.data_dir)
         self.gate: TicketGate | None = None
+        self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
         self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
         self._db = kernel.db
         self._settings = kernel.settings
         self._connections: dict[int, AgentConnection] = {}
         self._waiting: dict[tuple[int, str], asyncio.Future[Any]] = {}
         self._consents: dict[str, PendingConsent] = {}
-        self._asking: dict[tuple[int, int, str], asyncio.Future[messages.ConsentAnswer]] = {}
+        self._asking: dict[tuple[int, int, str], Question] = {}
         self._handlers: dict[type[messages.Message], Handler] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -113,16 +117,32 @@ class AgentLink:
         match message:
             case messages.Heartbeat():
                 await connection.send(messages.Heartbeat(at=datetime.now(UTC)))
-            case messages.StepResult(attempt_id=attempt_id):
-                self._answer(machine_id, f"step:{attempt_id}", message)
-                if not message.needs_consent:
-                    await connection.send(messages.StepAck(attempt_id=attempt_id))
+            case messages.StepResult():
+                await self._step_result(connection, message)
             case messages.CheckResults(request_id=request_id) | messages.ConsentAnswer(request_id=request_id):
                 self._answer(machine_id, request_id, message)
             case messages.Unknown(name=name):
                 log.info("machine %s: message of unknown type %r left alone", machine_id, name)
             case _:
                 await self._hand_on(connection, message)
+
+    async def _step_result(self, connection: AgentConnection, result: messages.StepResult) -> None:
+        """Keep it, whoever waits for it, and only then let the agent forget it: it brings it again until it is kept."""
+        machine_id = connection.machine.id
+        kept = not result.needs_consent and await self._keep(connection.machine, result)
+        self._answer(machine_id, f"step:{result.attempt_id}", result)
+        if kept:
+            await connection.send(messages.StepAck(attempt_id=result.attempt_id))
+
+    async def _keep(self, machine: Machine, result: messages.StepResult) -> bool:
+        if self.reports is None or machine.state is not MachineState.APPROVED:
+            return False
+        try:
+            async with asyncio.timeout(REPORT_SECONDS):
+                return await self.reports(machine.id, result.attempt_id, steps.reported(result))
+        except Exception:
+            log.exception("machine %s: the report of %s could not be kept yet", machine.id, result.attempt_id)
+            return False
 
     async def _hand_on(self, connection: AgentConnection, message: messages.Message) -> None:
         handler = self._handlers.get(type(message))
@@ -236,13 +256,22 @@ class AgentLink:
             asked_at=datetime.now(UTC),
         )
         self._consents[request.request_id] = shown
-        await self._publish_consent(shown)
+        answered = False
         try:
+            await self._publish_consent(shown)
             wait = float(request.wait + 10)
-            return await self._ask(machine_id, request.request_id, request, messages.ConsentAnswer, wait)
+            answer = await self._ask(machine_id, request.request_id, request, messages.ConsentAnswer, wait)
+            answered = True
+            return answer
         finally:
             del self._consents[request.request_id]
+            if not answered:  # given up, or who asked has gone: nobody should say yes to it now
+                self._later(self._cancel(machine_id, request.request_id))
             await self._publish_consent(shown)
+
+    async def _cancel(self, machine_id: int, id_: str) -> None:
+        with contextlib.suppress(Unavailable):
+            await self.tell(machine_id, messages.Cancel(id=id_))
 
     async def _publish_consent(self, shown: PendingConsent) -> None:
         async with self._db.transaction() as conn:
@@ -262,13 +291,28 @@ class AgentLink:
         values = json.dumps(dict(request.parameters), sort_keys=True)
         key = (request.machine_id, request.ticket_id, digest(request.manifest) + values)
         if key not in self._asking:
-            self._asking[key] = asyncio.ensure_future(self._ask_for_manifest(request))
-            self._asking[key].add_done_callback(lambda _: self._asking.pop(key, None))
-        return await asyncio.shield(self._asking[key])
+            request_id = str(uuid.uuid4())
+            answer = asyncio.ensure_future(self._ask_for_manifest(request, request_id))
+            self._asking[key] = Question(request_id=request_id, answer=answer)
+            answer.add_done_callback(lambda _: self._asking.pop(key, None))
+        question = self._asking[key]
+        question.attempts.add(request.attempt_id)
+        given = await asyncio.shield(question.answer)
+        if request.attempt_id not in question.attempts:  # cancelled while it waited
+            raise Unavailable(WITHDRAWN)
+        return given
 
-    async def _ask_for_manifest(self, request: StepRequest) -> messages.ConsentAnswer:
+    def _stop_asking(self, machine_id: int, attempt_id: str) -> None:
+        """The attempt does not wait for consent any more; a question for which none waits is withdrawn."""
+        for question in [found for found in self._asking.values() if attempt_id in found.attempts]:
+            question.attempts.discard(attempt_id)
+            waiting = self._waiting.get((machine_id, question.request_id))
+            if not question.attempts and waiting is not None and not waiting.done():
+                waiting.set_exception(Unavailable(WITHDRAWN))
+
+    async def _ask_for_manifest(self, request: StepRequest, request_id: str) -> messages.ConsentAnswer:
         question = messages.ConsentRequest(
-            request_id=str(uuid.uuid4()),
+            request_id=request_id,
             kind=messages.ConsentKind.PROCEDURE,
             ticket_id=request.ticket_id,
             ticket_title=await self.ticket_title(request.ticket_id),
@@ -320,8 +364,7 @@ class AgentLink:
         answer = await self._ask(machine_id, request.request_id, request, messages.CheckResults, timeout + 10)
         if len(answer.results) != len(checks):
             raise Unavailable(N_("The machine answered something else than what was asked."))
-        # The check of each result is the one that was asked: an agent cannot answer another question.
-        return tuple(_about(check, result) for check, result in zip(checks, answer.results, strict=True))
+        return tuple(steps.about(check, result) for check, result in zip(checks, answer.results, strict=True))
 
     async def execute_step(self, request: StepRequest) -> StepReport:
         started = datetime.now(UTC)
@@ -330,57 +373,24 @@ class AgentLink:
             if result.needs_consent:
                 answer = await self._consent_to(request)
                 if not answer.granted:
-                    return _report(ReportState.REFUSED, answer.reason, started)
+                    return steps.own_report(ReportState.REFUSED, answer.reason, started)
                 result = await self._attempt(request)
         except Unavailable as error:
-            return _report(ReportState.UNREACHABLE, str(error), started)
+            return steps.own_report(ReportState.UNREACHABLE, str(error), started)
         except WireError as error:
-            return _report(ReportState.REFUSED, str(error), started)
-        return _reported(result)
+            return steps.own_report(ReportState.REFUSED, str(error), started)
+        return steps.reported(result)
+
+    async def cancel_step(self, machine_id: int, attempt_id: str) -> None:
+        """Nobody waits for this attempt any more: its agent kills it, or asks no more for consent to it.
+
+        Its report is still kept if it comes. Does not raise for a machine that is out of reach.
+        """
+        self._stop_asking(machine_id, attempt_id)
+        await self._cancel(machine_id, attempt_id)
 
     async def _attempt(self, request: StepRequest) -> messages.StepResult:
-        message = messages.Execute(
-            attempt_id=request.attempt_id,
-            run_id=request.run_id,
-            ticket_id=request.ticket_id,
-            member_id=request.member_id,
-            member_name=request.member_name[:120],
-            manifest=request.manifest,
-            step_id=request.step_id,
-            parameters=dict(request.parameters),
-            phase=messages.Phase(request.phase.value),
-        )
         key = f"step:{request.attempt_id}"
-        return await self._ask(request.machine_id, key, message, messages.StepResult, _patience(request))
-
-
-def _patience(request: StepRequest) -> float:
-    step = request.manifest.step(request.step_id)
-    if step is None or request.phase is not Phase.EXECUTE:
-        return CHECK_PHASE_SECONDS
-    return STEP_MARGIN + sum(command.timeout for command in step.commands)
-
-
-def _about(check: Check, result: CheckResult) -> CheckResult:
-    return CheckResult(
-        check=check,
-        outcome=result.outcome,
-        observed=result.observed,
-        reason=result.reason,
-        duration_ms=result.duration_ms,
-    )
-
-
-def _report(state: ReportState, output: str, started: datetime) -> StepReport:
-    return StepReport(state=state, output=output, exit_code=None, checks=(), started=started, ended=datetime.now(UTC))
-
-
-def _reported(result: messages.StepResult) -> StepReport:
-    return StepReport(
-        state=ReportState(result.state.value),
-        output=result.output or result.reason,
-        exit_code=result.exit_code,
-        checks=result.checks,
-        started=result.started,
-        ended=result.ended,
-    )
+        return await self._ask(
+            request.machine_id, key, steps.execute(request), messages.StepResult, steps.patience(request)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from remote.machines import bounds, drift_store, store
+from remote.machines.budget import Budget
 from remote.machines.facts import Facts, bounded_policy
 from remote.machines.model import (
     CODE_LIFETIME,
@@ -44,6 +46,7 @@ class Machines:
         self._db = kernel.db
         self._settings = kernel.settings
         self._directory = kernel.directory
+        self._budget = Budget()
 
     # reading
 
@@ -260,30 +263,39 @@ class Machines:
             await _publish(conn, machine, "facts")
 
     async def keep_policy(self, machine: Machine, raw: Mapping[str, Any]) -> None:
-        """Note the consent policy; a change of it is part of the machine's history and of the audit log."""
+        """Note the consent policy; a change of it is part of the machine's history and of the audit log.
+
+        What exceeds the machine's budget is kept on its page, and only counted in the log.
+        """
         policy = bounded_policy(raw)
         async with self._db.transaction() as conn:
-            if await store.keep_policy(conn, machine.id, policy):
+            if not await store.keep_policy(conn, machine.id, policy):
+                return
+            unsaid = self._budget.spend(machine.id, "policy", json.dumps(policy, sort_keys=True))
+            if unsaid is not None:
                 await self._say(conn, machine.id, machine.client_id, "policy")
                 await audit.record(
                     conn,
                     actor=Actor.agent(machine.id),
                     action="machine.policy_reported",
                     subject=f"machine:{machine.id}",
-                    details=policy,
+                    details=policy | _counted(unsaid),
                 )
 
-    async def consent_withdrawn(self, machine: Machine, reason: str) -> None:
-        """Somebody at the machine took a consent back."""
+    async def consent_withdrawn(self, machine: Machine, reason: str, *, about: str = "") -> None:
+        """Somebody at the machine took a consent back. Repeats, and what exceeds its budget, are only counted."""
+        detail = bounds.text(reason, 500)
+        unsaid = self._budget.spend(machine.id, "consent_withdrawn", detail, about)
+        if unsaid is None:
+            return
         async with self._db.transaction() as conn:
-            detail = bounds.text(reason, 500)
             await self._say(conn, machine.id, machine.client_id, "consent_withdrawn", detail=detail)
             await audit.record(
                 conn,
                 actor=Actor.agent(machine.id),
                 action="machine.consent_withdrawn",
                 subject=f"machine:{machine.id}",
-                details={"reason": detail},
+                details={"reason": detail} | _counted(unsaid),
             )
 
     # telling
@@ -321,6 +333,11 @@ class Machines:
         await store.add_event(conn, machine_id, kind, member_id=member_id, subject=subject, detail=detail)
         for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
             await events.publish(conn, topic, kind)
+
+
+def _counted(unsaid: int) -> dict[str, Any]:
+    """How many messages of the machine were not written before this one."""
+    return {"not_written": unsaid} if unsaid else {}
 
 
 async def _existing(conn: Connection, machine_id: int) -> Machine:
