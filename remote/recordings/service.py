@@ -98,6 +98,14 @@ class Recordings:
                 transcript=words,
             )
 
+    async def finish_left_over(self) -> int:
+        """After a start: finish what the server was killed before; how many."""
+        async with self._db.connection() as conn:
+            found = await store.unfinished(conn)
+        for session_id in found:
+            await self.finish(session_id)
+        return len(found)
+
     async def verify(self, recording: Recording) -> ChainReport:
         """Read the whole chain again and compare it with the anchor."""
         return await asyncio.to_thread(_verify, self.path(recording), recording)

@@ -20,6 +20,10 @@ UPDATE recordings SET state = %(state)s, ended_at = now(), chunks = %(chunks)s, 
        transcript = %(transcript)s
 WHERE session_id = %(session_id)s AND state = 'recording'
 """
+UNFINISHED = """
+SELECT r.session_id FROM recordings r JOIN remote_sessions s ON s.id = r.session_id
+WHERE r.state = 'recording' AND s.state = 'ended' ORDER BY r.started_at
+"""
 TRANSCRIPT = "SELECT transcript FROM recordings WHERE session_id = %(session_id)s"
 
 
@@ -50,6 +54,11 @@ async def finish(
     values = {"session_id": session_id, "state": state, "chunks": chunks, "bytes": size, "head": head}
     cursor = await conn.execute(FINISH, values | {"transcript": transcript})
     return cursor.rowcount == 1
+
+
+async def unfinished(conn: Connection) -> list[str]:
+    """The sessions that are over and whose recording was not finished."""
+    return [row[0] for row in await (await conn.execute(UNFINISHED)).fetchall()]
 
 
 async def transcript(conn: Connection, session_id: str) -> str:

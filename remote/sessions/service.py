@@ -7,6 +7,7 @@ import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from compagnon import audit, events
@@ -38,6 +39,8 @@ from remote.sessions.model import (
 from remote.sessions.rooms import Rooms
 
 log = logging.getLogger(__name__)
+TIDY_EVERY = 30.0  # seconds
+ANSWER_MARGIN = 60.0  # seconds beyond the time a question stays on the machine's screen
 OVER = N_("This session is over.")
 
 
@@ -352,13 +355,36 @@ class Sessions:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Started and stopped with the server."""
+        tidying = asyncio.create_task(self._tidy(), name="sessions")
         try:
             yield
         finally:
-            tasks = list(self._asking.values())
+            tasks = [tidying, *self._asking.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tidy(self) -> None:
+        """What a kill left behind: recordings that were not finished, and, from then on, questions nobody asks."""
+        finished = False
+        while True:
+            try:
+                if not finished:
+                    await self._rooms.recordings.finish_left_over()
+                    finished = True
+                await self.end_unanswered()
+            except Exception:
+                log.exception("what an earlier stop left behind could not be tidied up yet")
+            await asyncio.sleep(TIDY_EVERY)
+
+    async def end_unanswered(self) -> None:
+        """End the sessions whose question is older than a question may be and is not being asked by this process."""
+        async with self._db.connection() as conn:
+            waiting = [found for found in await store.live(conn) if found.state is not SessionState.OPEN]
+        oldest = datetime.now(UTC) - timedelta(seconds=self._settings.consent_seconds + ANSWER_MARGIN)
+        for session in waiting:
+            if session.requested_at < oldest and session.id not in self._asking:
+                await self.end(session.id, EndReason.NO_ANSWER)
 
 
 FROM_AGENT = {
