@@ -117,7 +117,7 @@ _leaving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
 def _abort_of(scope: Scope | None) -> Callable[[], None]:
     """How to drop the connection at once; nothing where the server cannot: its own time-outs then end it."""
-    extensions = cast("dict[str, Any]", (scope or {}).get("extensions") or {})
+    extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
     found = extensions.get(ABORT)
     return cast("Callable[[], None]", found["abort"]) if found else _nothing
 

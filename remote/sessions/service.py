@@ -37,6 +37,7 @@ from remote.sessions.model import (
     new_short_code,
 )
 from remote.sessions.rooms import Rooms
+from remote.sessions.words import FROM_AGENT, TO_AGENT, ended_by, open_message
 
 log = logging.getLogger(__name__)
 TIDY_EVERY = 30.0  # seconds
@@ -330,7 +331,7 @@ class Sessions:
             session = await self.get(session_id)
             if not session.live:
                 return False
-            if await self._end(session, reason, actor or _by(session, reason), detail):
+            if await self._end(session, reason, actor or ended_by(session, reason), detail):
                 await self._after_end(session, reason)
                 return True
         return False
@@ -385,42 +386,6 @@ class Sessions:
         for session in waiting:
             if session.requested_at < oldest and session.id not in self._asking:
                 await self.end(session.id, EndReason.NO_ANSWER)
-
-
-FROM_AGENT = {
-    messages.EndReason.EXIT: EndReason.EXIT,
-    messages.EndReason.LOST: EndReason.LOST,
-    messages.EndReason.CLIENT: EndReason.CLIENT,
-}
-TO_AGENT = {
-    EndReason.MEMBER: messages.EndReason.MEMBER,
-    EndReason.CLIENT: messages.EndReason.CLIENT,
-    EndReason.TICKET: messages.EndReason.TICKET,
-    EndReason.REFUSED: messages.EndReason.CLIENT,
-    EndReason.NO_ANSWER: messages.EndReason.EXPIRED,
-    EndReason.OFFLINE: messages.EndReason.LOST,
-    EndReason.EXIT: messages.EndReason.EXIT,
-    EndReason.LOST: messages.EndReason.LOST,
-    EndReason.REVOKED: messages.EndReason.REVOKED,
-    EndReason.FULL: messages.EndReason.EXPIRED,
-}
-
-
-def _by(session: Session, reason: EndReason) -> Actor:
-    if reason in {EndReason.CLIENT, EndReason.REFUSED, EndReason.EXIT}:
-        return Actor.agent(session.machine_id)
-    return Actor.system()
-
-
-def open_message(session: Session) -> messages.OpenSession:
-    return messages.OpenSession(
-        session_id=session.id,
-        ticket_id=session.ticket_id,
-        member_id=session.requested_by,
-        member_name=session.requested_by_name,
-        reason=session.reason,
-        capability=session.capability.value,
-    )
 
 
 async def _tell(conn: Connection, session: Session, verb: str, actor: Actor, details: Mapping[str, Any]) -> None:

@@ -1,0 +1,42 @@
+"""A session in the words of the protocol: why it ended, and what its agent is told."""
+
+from __future__ import annotations
+
+from compagnon.audit import Actor
+from compagnon_agent.protocol import messages
+from remote.sessions.model import EndReason, Session
+
+FROM_AGENT = {
+    messages.EndReason.EXIT: EndReason.EXIT,
+    messages.EndReason.LOST: EndReason.LOST,
+    messages.EndReason.CLIENT: EndReason.CLIENT,
+}
+TO_AGENT = {
+    EndReason.MEMBER: messages.EndReason.MEMBER,
+    EndReason.CLIENT: messages.EndReason.CLIENT,
+    EndReason.TICKET: messages.EndReason.TICKET,
+    EndReason.REFUSED: messages.EndReason.CLIENT,
+    EndReason.NO_ANSWER: messages.EndReason.EXPIRED,
+    EndReason.OFFLINE: messages.EndReason.LOST,
+    EndReason.EXIT: messages.EndReason.EXIT,
+    EndReason.LOST: messages.EndReason.LOST,
+    EndReason.REVOKED: messages.EndReason.REVOKED,
+    EndReason.FULL: messages.EndReason.EXPIRED,
+}
+
+
+def ended_by(session: Session, reason: EndReason) -> Actor:
+    if reason in {EndReason.CLIENT, EndReason.REFUSED, EndReason.EXIT}:
+        return Actor.agent(session.machine_id)
+    return Actor.system()
+
+
+def open_message(session: Session) -> messages.OpenSession:
+    return messages.OpenSession(
+        session_id=session.id,
+        ticket_id=session.ticket_id,
+        member_id=session.requested_by,
+        member_name=session.requested_by_name,
+        reason=session.reason,
+        capability=session.capability.value,
+    )
