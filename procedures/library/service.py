@@ -91,19 +91,22 @@ class Library(Shelf):
         reason: str,
         evidence: Mapping[str, Any],
         text: str | None = None,
+        conn: Connection | None = None,
     ) -> int:
         """A draft that starts from the published text (or from ``text``), with why and from where; its id.
+
+        ``conn``: made in the caller's transaction, or not at all.
 
         ``evidence`` holds ids and short texts, such as ``{"ticket": 12, "run": 3, "steps": ["s4"]}``.
         ``procedure_code`` None, or one that is not published yet: a new procedure, ``text`` may then be left out too.
         """
         checked = _reason(reason, required=True)
-        async with self._db.transaction() as conn:
-            base = await store.published(conn, procedure_code, locale) if procedure_code else None
+        async with self._db.using(conn) as used, used.transaction():
+            base = await store.published(used, procedure_code, locale) if procedure_code else None
             if text is None and base is None:
                 text = texts.skeleton(procedure_code, locale, checked)
             reading = texts.read(texts.clean(text if text is not None else base.text if base else ""))
-            return await self._add(conn, reading, member, reason=checked, evidence=evidence)
+            return await self._add(used, reading, member, reason=checked, evidence=evidence)
 
     async def draft_from_published(self, code: str, locale: str, member: Member) -> Version:
         """The member's open draft of a document, made from the published text when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -127,3 +128,64 @@ async def test_what_is_not_said_is_asked_for(services: Any, cast: Any, change: A
         await services.tickets.closer.close(number, cast.bruno, asking(verdict=Verdict.NONE))
     with pytest.raises(NotFound):
         await services.tickets.closer.close(number + 1, cast.alice, asking(verdict=Verdict.NONE))
+
+
+async def test_no_run_starts_while_its_ticket_is_being_closed(
+    world: Any, cast: Any, ticket: int, tmp_path: Any
+) -> None:
+    runs, values = world.procedures.runs, {"path": str(tmp_path / "x")}
+    async with world.kernel.db.transaction() as conn:  # somebody else is closing it
+        await conn.execute("SELECT FROM tickets WHERE id = %s FOR UPDATE", (ticket,))
+        starting = asyncio.create_task(runs.start("tst-001", "fr", None, ticket, cast.alice, values))
+        await asyncio.sleep(0.3)
+        assert not starting.done()
+        await conn.execute("UPDATE tickets SET state = 'closed', closed_at = now() WHERE id = %s", (ticket,))
+    with pytest.raises(Conflict):
+        await starting
+    assert await runs.for_ticket(ticket) == []
+
+
+async def test_a_run_that_starts_while_the_result_is_looked_at_keeps_the_ticket_open(
+    world: Any, cast: Any, ticket: int, tmp_path: Any, monkeypatch: Any
+) -> None:
+    closer, runs = world.tickets.closer, world.procedures.runs
+    look = closer._look
+
+    async def slow(*args: Any) -> None:
+        await look(*args)
+        await runs.start("tst-001", "fr", None, ticket, cast.alice, {"path": str(tmp_path / "x")})
+
+    monkeypatch.setattr(closer, "_look", slow)
+    with pytest.raises(Conflict, match="témoin"):
+        await closer.close(ticket, cast.alice, asking(verdict=Verdict.NONE))
+    assert (await world.tickets.desk.get(ticket)).state is State.ASSIGNED
+
+
+async def test_a_ticket_stays_open_while_an_agent_is_at_work_for_it(
+    world: Any, cast: Any, ticket: int, tmp_path: Any
+) -> None:
+    run = await followed(world, cast.alice, ticket, None, tmp_path / "x")
+    await world.tickets.closer.verify(ticket, cast.alice)
+    async with world.kernel.db.transaction() as conn:
+        await conn.execute(
+            "INSERT INTO run_attempts (id, run_id, phase, member_id, machine_id)"
+            " VALUES (gen_random_uuid(), %s, 'verify', %s, 1)",
+            (run.id, cast.alice.id),
+        )
+    with pytest.raises(Conflict, match="at work"):
+        await world.tickets.closer.close(ticket, cast.alice, asking(run, justification="Le client le voit."))
+
+
+async def test_a_change_is_proposed_once_and_only_by_the_tickets_people(world: Any, cast: Any, ticket: int) -> None:
+    closer = world.tickets.closer
+    await closer.close(ticket, cast.alice, asking(verdict=Verdict.MISSING, remark="Il faudrait une procédure."))
+    async with world.kernel.db.transaction() as conn:
+        await conn.execute("UPDATE ticket_closings SET draft_id = NULL")
+        await conn.execute("UPDATE procedure_versions SET state = 'discarded', ended_at = now() WHERE number IS NULL")
+    with pytest.raises(Forbidden):
+        await closer.propose(ticket, cast.bruno)
+    made = await asyncio.gather(*(closer.propose(ticket, cast.alice) for _ in range(6)))
+    assert len(set(made)) == 1
+    own, _ = await world.procedures.library.open_for(cast.alice)
+    assert [draft.id for draft in own] == [made[0]]
+    assert await closer.propose(ticket, cast.bruno) == made[0], "what is made may be looked at"

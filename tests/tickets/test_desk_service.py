@@ -198,8 +198,20 @@ async def test_presence_tells_who_is_here_and_who_writes(desk: Any, client: Any,
     assert (await desk.look(number, cast.bruno, typing=False))[0].typing, "typing ends by itself, not by a heartbeat"
     await desk.say(number, cast.alice, "fini", Visibility.INTERNAL)
     assert not (await desk.look(number, cast.bruno, typing=False))[0].typing
-    await desk.look_away(number, cast.alice)
-    assert await desk.look(number, cast.bruno, typing=False) == []
+
+
+async def test_a_ticket_is_given_back_to_nobody_but_not_a_resolved_one(desk: Any, client: Any, cast: Any) -> None:
+    number = await opened(desk, cast.alice, client, owner_id=cast.alice.id)
+    for state in (State.IN_PROGRESS, State.WAITING_CLIENT, State.RESOLVED):
+        await desk.move(number, cast.alice, to=state, revision=(await desk.get(number)).revision)
+    with pytest.raises(Conflict):
+        await desk.assign(number, cast.alice, owner_id=None, revision=(await desk.get(number)).revision)
+    ticket = await desk.get(number)
+    assert (ticket.state, ticket.owner_id) == (State.RESOLVED, cast.alice.id)
+    await desk.move(number, cast.alice, to=State.IN_PROGRESS, revision=ticket.revision)
+    await desk.assign(number, cast.alice, owner_id=None, revision=ticket.revision + 1)
+    ticket = await desk.get(number)
+    assert (ticket.state, ticket.owner_id) == (State.NEW, None)
 
 
 async def test_the_gate_lets_only_open_tickets_through(

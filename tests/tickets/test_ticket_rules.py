@@ -21,6 +21,7 @@ from tickets.desk.model import (
     next_states,
     priority,
     waited,
+    with_owner,
 )
 from tickets.listing.model import Cursor, Owner, Sort, TicketFilter
 
@@ -160,3 +161,16 @@ def test_a_message_is_markdown() -> None:
     assert "<strong>fait</strong><br>" in html
     assert "<li>un</li>" in html
     assert 'rel="noopener noreferrer nofollow"' in html
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.CLOSED])
+@pytest.mark.parametrize("owner_id", [None, 3])
+def test_a_new_owner_moves_a_ticket_only_where_it_may_go(state: State, owner_id: int | None) -> None:
+    after = with_owner(state, owner_id)
+    assert after is None or after is state or may_become(state, after)
+    assert after is None or owner_id is not None or not needs_owner(after)
+
+
+def test_a_ticket_that_waits_goes_on_waiting_without_its_owner() -> None:
+    assert with_owner(State.WAITING_CLIENT, None) is State.WAITING_CLIENT
+    assert with_owner(State.RESOLVED, None) is None

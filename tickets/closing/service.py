@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from compagnon.auth.model import Member
 from compagnon.db import Connection
-from compagnon.errors import AppError, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from compagnon.errors import AppError, Conflict, Forbidden, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 END_SESSIONS_TASK = "tickets.end_sessions"
 NOT_YOURS = N_("Only the owner and the collaborators of a ticket can close it. Take it, or ask to join.")
 RUN_ACTIVE = N_("“{title}” is still being followed. Finish that run or give it up, then close the ticket.")
+AGENT_AT_WORK = N_(
+    "The agent is still at work for “{title}”. Wait for its answer, or stop waiting, then close the ticket."
+)
+PROPOSED_BY = N_("Only the owner and the collaborators of a ticket can propose the change it asks for.")
 NOT_VERIFIED = N_("The result does not hold on the machine, or could not be looked at: say why you close all the same.")
 SAY_WHAT = N_("Please say what is wrong or missing: it becomes a proposed change.")
 WHICH_RUN = N_("Please choose the run whose procedure you mean.")
@@ -94,14 +98,10 @@ class Closer:
         return await self.verifications(ticket_id)
 
     async def _verify(self, ticket_id: int, run: Run, member: Member) -> None:
-        try:
-            result = await self._runs.verify_result(run.id, member)
-            state, checks = result.state.value, result.checks
-        except Unavailable:
-            state, checks = "unavailable", ()
+        result = await self._runs.verify_result(run.id, member)
         async with self._db.transaction() as conn:
-            await store.add_verification(conn, ticket_id, run.id, member.id, state, checks)
-            details = {"run": run.id, "state": state}
+            await store.add_verification(conn, ticket_id, run.id, member.id, result.state.value, result.checks)
+            details = {"run": run.id, "state": result.state.value}
             await announce(conn, ticket_id, member.id, "ticket.result_verified", details)
 
     # closing
@@ -140,6 +140,7 @@ class Closer:
             raise NotFound(GONE, id=seen.id)
         if ticket.revision != asked.revision or ticket.state is State.CLOSED:
             raise Conflict(MOVED, name=ticket.owner_name or ticket.opened_by_name)
+        await self._check_settled(conn, ticket, asked)
         if not await desk_store.move(conn, ticket, new=State.CLOSED, owner_id=ticket.owner_id):
             raise Conflict(MOVED, name=ticket.owner_name or ticket.opened_by_name)
         await desk_store.enter_state(conn, ticket.id, State.CLOSED, member.id, "")
@@ -152,6 +153,17 @@ class Closer:
         await self._jobs.defer(conn, END_SESSIONS_TASK, ticket_id=ticket.id)
         details = {"verdict": asked.verdict.value, "run": asked.run_id, "justification": asked.justification}
         await announce(conn, ticket.id, member.id, "ticket.closed", details)
+
+    async def _check_settled(self, conn: Connection, ticket: Ticket, asked: CloseRequest) -> None:
+        """Under the ticket's lock: no run was started, and no agent was asked, since these were looked at."""
+        runs = await self._runs.for_ticket(ticket.id, conn=conn)
+        _check_runs(runs, asked)
+        busy = await self._runs.unsettled(conn, ticket.id)
+        if busy is not None:
+            raise Conflict(RUN_ACTIVE if busy.active else AGENT_AT_WORK, title=busy.title)
+        completed = [run.id for run in _completed(runs)]
+        if to_verify(completed, await store.latest_verifications(conn, ticket.id), datetime.now(UTC)):
+            raise Conflict(MOVED, name=ticket.owner_name or ticket.opened_by_name)
 
     async def end_sessions(self, *, ticket_id: int) -> None:
         """The background job: no session outlives its ticket."""
@@ -166,33 +178,45 @@ class Closer:
     # the word about the procedure
 
     async def propose(self, ticket_id: int, member: Member) -> int:
-        """Turn the verdict into a proposed change with the ticket as evidence; made once, then only returned."""
-        closing = await self.closing(ticket_id)
-        if closing is None or not closing.verdict.proposes_change:
-            raise Conflict(N_("This ticket asks for no change."))
-        if closing.draft_id is not None:
-            return closing.draft_id
-        code, locale, evidence = await self._evidence(closing)
+        """Turn the verdict into a proposed change with the ticket as evidence; made once, then only returned.
+
+        Raises Conflict (the verdict asks for none), Forbidden (neither owner nor collaborator; everybody may ask for
+        one that is made).
+        """
+        async with self._db.transaction() as conn:
+            closing = await store.lock(conn, ticket_id)
+            if closing is None or not closing.verdict.proposes_change:
+                raise Conflict(N_("This ticket asks for no change."))
+            if closing.draft_id is not None:
+                return closing.draft_id
+            if not await desk_store.may_act(conn, ticket_id, member.id):
+                raise Forbidden(PROPOSED_BY)
+            return await self._propose(conn, closing, member)
+
+    async def _propose(self, conn: Connection, closing: Closing, member: Member) -> int:
+        code, locale, evidence = await self._evidence(conn, closing)
         draft_id = await self._library.propose_change(
             procedure_code=code,
             locale=locale,
             member=member,
             reason=closing.remark,
             evidence=evidence,
+            conn=conn,
         )
-        async with self._db.transaction() as conn:
-            await store.set_draft(conn, closing.id, draft_id)
-            await announce(conn, ticket_id, member.id, "ticket.change_proposed", {"draft": draft_id})
+        if not await store.set_draft(conn, closing.id, draft_id):
+            raise Conflict(N_("This change was proposed already."))
+        await announce(conn, closing.ticket_id, member.id, "ticket.change_proposed", {"draft": draft_id})
         return draft_id
 
-    async def _evidence(self, closing: Closing) -> tuple[str | None, str, dict[str, object]]:
-        ticket = await self._desk.get(closing.ticket_id)
+    async def _evidence(self, conn: Connection, closing: Closing) -> tuple[str | None, str, dict[str, object]]:
+        ticket = await desk_store.get(conn, closing.ticket_id)
+        assert ticket is not None, "a foreign key"
         evidence: dict[str, object] = {
             "ticket": ticket.id,
             "title": ticket.title,
             "resolution": closing.resolution[:500],
         }
-        runs = {run.id: run for run in await self._runs.for_ticket(ticket.id)}
+        runs = {run.id: run for run in await self._runs.for_ticket(ticket.id, conn=conn)}
         run = runs.get(closing.run_id or 0)
         if run is None or closing.verdict is Verdict.MISSING:
             return None, "fr", evidence

@@ -31,6 +31,7 @@ SELECT x.id, x.ticket_id, x.member_id, m.name AS member_name, x.resolution, x.ju
     x.run_id, x.draft_id, x.created_at
 FROM ticket_closings x JOIN members m ON m.id = x.member_id WHERE x.ticket_id = %(ticket_id)s
 """
+LOCK = "SELECT FROM ticket_closings WHERE ticket_id = %(ticket_id)s FOR UPDATE"
 SET_DRAFT = "UPDATE ticket_closings SET draft_id = %(draft_id)s WHERE id = %(id)s AND draft_id IS NULL"
 
 
@@ -56,6 +57,12 @@ async def insert(conn: Connection, values: Mapping[str, Any]) -> int:
 async def get(conn: Connection, ticket_id: int) -> Closing | None:
     cursor = conn.cursor(row_factory=class_row(Closing))
     return await (await cursor.execute(GET, {"ticket_id": ticket_id})).fetchone()
+
+
+async def lock(conn: Connection, ticket_id: int) -> Closing | None:
+    """How the ticket was closed; nobody else turns it into a proposed change until the transaction ends."""
+    await conn.execute(LOCK, {"ticket_id": ticket_id})
+    return await get(conn, ticket_id)
 
 
 async def set_draft(conn: Connection, closing_id: int, draft_id: int) -> bool:

@@ -33,7 +33,7 @@ _WAITING = frozenset({State.WAITING_CLIENT, State.WAITING_THIRD_PARTY})
 _FROM: Mapping[State, frozenset[State]] = {
     State.NEW: frozenset({State.ASSIGNED, State.IN_PROGRESS, State.RESOLVED}) | _WAITING,
     State.ASSIGNED: frozenset({State.NEW, State.IN_PROGRESS, State.RESOLVED}) | _WAITING,
-    State.IN_PROGRESS: frozenset({State.ASSIGNED, State.RESOLVED}) | _WAITING,
+    State.IN_PROGRESS: frozenset({State.NEW, State.ASSIGNED, State.RESOLVED}) | _WAITING,
     State.WAITING_CLIENT: frozenset({State.IN_PROGRESS, State.WAITING_THIRD_PARTY, State.RESOLVED}),
     State.WAITING_THIRD_PARTY: frozenset({State.IN_PROGRESS, State.WAITING_CLIENT, State.RESOLVED}),
     State.RESOLVED: frozenset({State.IN_PROGRESS}),
@@ -44,6 +44,18 @@ _FROM: Mapping[State, frozenset[State]] = {
 def may_become(old: State, new: State) -> bool:
     """Whether a member may move a ticket so. Closing goes its own way (``may_close``); a closed ticket stays closed."""
     return new in _FROM[old]
+
+
+def with_owner(state: State, owner_id: int | None) -> State | None:
+    """The state that goes with a new owner, None where there is none.
+
+    A taken ticket is assigned, one that is given back is new again, one that waits goes on waiting.
+    """
+    if owner_id is not None:
+        return State.ASSIGNED if state is State.NEW else state
+    if state is State.NEW or may_become(state, State.NEW):
+        return State.NEW
+    return None if needs_owner(state) else state
 
 
 def next_states(state: State) -> tuple[State, ...]:

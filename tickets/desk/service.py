@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import psycopg.errors
@@ -30,6 +29,7 @@ from tickets.desk.model import (
     may_become,
     needs_owner,
     priority,
+    with_owner,
 )
 
 LIST_TOPIC = "tickets:all"
@@ -175,7 +175,7 @@ class Desk:
             await announce(conn, ticket_id, member.id, "ticket.moved", details)
 
     async def assign(self, ticket_id: int, member: Member, *, owner_id: int | None, revision: int) -> None:
-        """Give the ticket to a member (often oneself), or back to nobody."""
+        """Give the ticket to a member (often oneself), or back to nobody. Raises Conflict, also for a resolved one."""
         owner = await self._members.get(owner_id) if owner_id else None
         if owner and not owner.active:
             raise Invalid(N_("{name} is no longer a member."), field="owner_id", name=owner.name)
@@ -184,7 +184,10 @@ class Desk:
             self._check_revision(ticket, revision)
             if ticket.owner_id == owner_id:
                 return
-            await self._move(conn, ticket, member, _state_for(ticket.state, owner_id), owner_id, "")
+            state = with_owner(ticket.state, owner_id)
+            if state is None:
+                raise Conflict(NOT_ALLOWED)
+            await self._move(conn, ticket, member, state, owner_id, "")
             details = {"from": ticket.owner_id, "to": owner_id}
             await store.add_change(conn, ticket_id, member.id, "owner", {"name": owner.name if owner else None})
             if owner_id and owner_id != member.id:
@@ -271,11 +274,6 @@ class Desk:
                 await events.publish(conn, f"viewing:{ticket_id}", "changed", {"member": member.id})
         return [person for person in after if person.member_id != member.id]
 
-    async def look_away(self, ticket_id: int, member: Member) -> None:
-        async with self._db.transaction() as conn:
-            await store.left_page(conn, ticket_id, member.id)
-            await events.publish(conn, f"viewing:{ticket_id}", "changed", {"member": member.id})
-
     # inside
 
     async def _lock(self, conn: Connection, ticket_id: int) -> Ticket:
@@ -303,13 +301,6 @@ class Desk:
             raise Invalid(OF_ANOTHER_CLIENT, field="machine_id")
 
 
-def _state_for(state: State, owner_id: int | None) -> State:
-    """The state that goes with a new owner: a taken ticket is assigned, one that is given back is new again."""
-    if owner_id is None:
-        return State.NEW
-    return State.ASSIGNED if state is State.NEW else state
-
-
 async def announce(
     conn: Connection, ticket_id: int, member_id: int | None, action: str, details: Mapping[str, Any]
 ) -> None:
@@ -319,7 +310,3 @@ async def announce(
     await events.publish(conn, LIST_TOPIC, kind, {"ticket": ticket_id})
     actor = Actor.member(member_id) if member_id else Actor.system()
     await audit.record(conn, actor=actor, action=action, subject=topic(ticket_id), details=details)
-
-
-def utcnow() -> datetime:
-    return datetime.now(UTC)

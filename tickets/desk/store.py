@@ -123,7 +123,6 @@ VALUES (%(ticket_id)s, %(member_id)s, now(), CASE WHEN %(typing)s THEN now() END
 ON CONFLICT (ticket_id, member_id) DO UPDATE SET seen_at = now(),
     typing_at = CASE WHEN %(sent)s THEN NULL ELSE coalesce(EXCLUDED.typing_at, ticket_presence.typing_at) END
 """
-LEFT_PAGE = "DELETE FROM ticket_presence WHERE ticket_id = %(ticket_id)s AND member_id = %(member_id)s"
 PRESENT = """
 SELECT p.member_id, m.name, coalesce(p.typing_at > now() - %(typing)s::interval, false) AS typing
 FROM ticket_presence p JOIN members m ON m.id = p.member_id
@@ -272,10 +271,6 @@ async def seen(conn: Connection, ticket_id: int, member_id: int, *, typing: bool
     """``sent``: what was typed is sent, so nothing is being typed now; else typing ends by itself after a while."""
     values = {"ticket_id": ticket_id, "member_id": member_id, "typing": typing, "sent": sent}
     await conn.execute(SEEN, values)
-
-
-async def left_page(conn: Connection, ticket_id: int, member_id: int) -> None:
-    await conn.execute(LEFT_PAGE, {"ticket_id": ticket_id, "member_id": member_id})
 
 
 async def present(conn: Connection, ticket_id: int, *, presence: Any, typing: Any) -> list[Present]:  # noqa: ANN401 - intervals
