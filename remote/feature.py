@@ -74,6 +74,7 @@ def build(
     drift = Drift(kernel, link.machines, environments, link)
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
+    rooms.on_step_ended.append(scheduler.after_step)
     _listen(link)
     desk = Desk(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate

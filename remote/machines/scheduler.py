@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 
 from compagnon.errors import AppError
+from procedures.ports import RunRef
 from remote.control.link import AgentLink
 from remote.machines.drift import Drift
 from remote.machines.model import Machine
@@ -18,6 +19,7 @@ from remote.machines.model import Machine
 log = logging.getLogger(__name__)
 AT_ONCE = 8  # checks of machines that run at the same time
 FIRST = (0.5, 5.0)  # seconds after a connection; spread, because after a restart all agents come at once
+AFTER_STEP = 3.0  # seconds
 SPREAD = 0.2  # of the interval
 
 
@@ -44,6 +46,11 @@ class CheckScheduler:
             return
         waiting = len(self._due) * 0.02  # fifty machines a second after a mass reconnection
         self._put(machine.id, time.monotonic() + random.uniform(*FIRST) + waiting)  # noqa: S311 - jitter
+
+    def after_step(self, run: RunRef) -> None:
+        """A step may have repaired something: look again shortly, once for several steps in a row."""
+        if run.machine_id in self._due:
+            self._put(run.machine_id, time.monotonic() + AFTER_STEP)
 
     def _put(self, machine_id: int, due: float) -> None:
         self._due[machine_id] = due

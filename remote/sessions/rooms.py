@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from compagnon.kernel import Kernel
@@ -36,6 +36,7 @@ class Rooms:
         self.sessions: Sessions | None = None  # attached while wiring
         self.hub = kernel.hub
         self._db = kernel.db
+        self.on_step_ended: list[Callable[[RunRef], None]] = []
         self._rooms: dict[str, Room] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,6 +98,8 @@ class Rooms:
     async def step_ended(self, run: RunRef, step_id: str, outcome: str) -> None:
         for room in self._of(run):
             room.tell_all("step_ended", step=step_id, outcome=outcome)
+        for tell in self.on_step_ended:
+            tell(run)
 
     def _mark(self, run: RunRef, step_id: str) -> None:
         for room in self._of(run):

@@ -27,6 +27,7 @@ async def test_the_main_job(server: RunningServer, cast: Cast, machine: ClientMa
     await call_the_expert(alice, run)
     await expert_joins(bruno, alice, session)
     await finish_the_run(alice, machine, run)
+    await the_drift_is_gone(alice, machine)
     draft = await close_with_a_deviation(alice, ticket)
     await the_recording_jumps_to_a_step(alice, session)
     await review_and_publish(browsers, cast, draft)
@@ -141,6 +142,12 @@ async def finish_the_run(alice: Person, machine: ClientMachine, run: str) -> Non
     await alice.sees("Une page nette.")
     await alice.clicks("Done")
     await alice.sees("All steps have been gone through.")
+
+
+async def the_drift_is_gone(alice: Person, machine: ClientMachine) -> None:
+    """The machine is compared with its environment again by itself; the page follows."""
+    await alice.goes(f"/machines/{machine.machine_id}")
+    await expect(alice.page.locator("main")).not_to_contain_text("Repair: imp-002", timeout=20_000)
 
 
 async def close_with_a_deviation(alice: Person, ticket: str) -> str:
