@@ -84,7 +84,7 @@ class Database:
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
-        """One connection for each task: as many tasks as the pool is wide, each waiting for a second one, wait for ever.
+        """One connection for each task: as many tasks as the pool is wide, each waiting for a second, wait for ever.
 
         Keyed by the task, not by a context variable, which a task started meanwhile would inherit.
         """
