@@ -108,15 +108,6 @@ class Library(Shelf):
             reading = texts.read(texts.clean(text if text is not None else base.text if base else ""))
             return await self._add(used, reading, member, reason=checked, evidence=evidence)
 
-    async def draft_from_published(self, code: str, locale: str, member: Member) -> Version:
-        """The member's open draft of a document, made from the published text when there is none."""
-        base = await self.published(code, locale)
-        async with self._db.transaction() as conn:
-            mine = [draft for draft in await store.open_of(conn, code) if draft.author_id == member.id]
-            same = [draft for draft in mine if draft.locale == base.locale]
-            version_id = same[0].id if same else await self._add(conn, texts.read(base.text), member)
-        return await self.get(version_id)
-
     async def _add(
         self,
         conn: Connection,
@@ -282,10 +273,13 @@ class Library(Shelf):
     # from the command line
 
     async def import_text(self, text: str, member: Member, publish: bool = False) -> Version:
-        """Take a text in as a draft, or as the next version in force (``publish``; the command line only).
+        """Take a text in as a draft, or, without a review, as the next version in force (``publish``).
 
-        A text that is already in force, or already this member's draft, is left alone. Raises NotReady.
+        Only an administrator publishes so, on the command line (``compagnon procedures import --publish``). A text that
+        is already in force, or already a draft, is left alone. Raises NotReady, Forbidden.
         """
+        if publish and not member.role.covers(Role.ADMINISTRATOR):
+            raise Forbidden(N_("Only an administrator may publish without a review."))
         reading = texts.read(texts.clean(text))
         if reading.procedure is None or (publish and reading.blocking):
             raise NotReady(reading.blocking or reading.findings)

@@ -35,7 +35,7 @@ Le poste des essais.
 async def declared(server, cast, agent, tmp_path):
     """The agent's machine declares an environment of which one check fails."""
     witness = tmp_path / "temoin"
-    await server.services.procedures.library.import_text(ENVIRONMENT % witness, cast.alice, publish=True)
+    await server.services.procedures.library.import_text(ENVIRONMENT % witness, cast.ada, publish=True)
     await server.services.remote.machines.declare(cast.alice, agent.machine_id, "poste-essai")
     return witness
 

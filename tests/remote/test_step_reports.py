@@ -108,7 +108,7 @@ async def other(services, cast, client):
 @pytest.fixture
 async def asked(services, cast, ticket, one):
     """A run whose step the agent was asked to do: the attempt's id."""
-    await services.procedures.library.import_text(PROCEDURE, cast.alice, publish=True)
+    await services.procedures.library.import_text(PROCEDURE, cast.ada, publish=True)
     runs = services.procedures.runs
     run = await runs.start("tst-001", "fr", one.machine.id, ticket, cast.alice, {})
     attempt = await runs.ask(run.id, cast.alice, revision=run.revision, phase=Phase.EXECUTE)

@@ -70,9 +70,14 @@ def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser])
     add.add_argument("--password-file", help="read the password from a file (- for standard input) instead of asking")
     add.set_defaults(run=commands.member_add)
     procedures = sub.add_parser("procedures", help="procedures").add_subparsers(required=True, metavar="action")
-    load = procedures.add_parser("import", help="import Markdown files or folders as drafts")
+    load = procedures.add_parser("import", help="import Markdown files or folders, as drafts unless --publish is given")
     load.add_argument("paths", nargs="+")
     load.add_argument("--author", required=True, help="e-mail of the member in whose name they are imported")
+    load.add_argument(
+        "--publish",
+        action="store_true",
+        help="put them in force at once, without a review; the author must be an administrator (audited)",
+    )
     load.set_defaults(run=commands.procedures_import)
     reindex = sub.add_parser("reindex", help="build the search index anew from the database")
     reindex.set_defaults(run=commands.reindex)

@@ -91,23 +91,24 @@ def procedures_import(settings: Settings, arguments: argparse.Namespace) -> int:
         author = await _member(services, arguments.author)
         failed = 0
         for file in files:
-            failed += not await _import_one(services, author, file)
+            failed += not await _import_one(services, author, file, publish=arguments.publish)
         print(f"{len(files) - failed} imported, {failed} refused.")
         return 1 if failed else 0
 
     return with_services(settings, work)
 
 
-async def _import_one(services: Services, author: Member, file: Path) -> bool:
+async def _import_one(services: Services, author: Member, file: Path, *, publish: bool) -> bool:
     from compagnon.errors import AppError
     from procedures.format import FormatError
 
     try:
-        version = await services.procedures.library.import_text(_read(file), author)
+        version = await services.procedures.library.import_text(_read(file), author, publish=publish)
     except (AppError, FormatError, OSError, UnicodeDecodeError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return False
-    print(f"{file}: {version.code} ({version.locale}), draft {version.number}")
+    state = f"version {version.number} in force" if version.number else f"draft {version.id}"
+    print(f"{file}: {version.code} ({version.locale}), {state}")
     return True
 
 

@@ -226,14 +226,6 @@ class Members:
             details = {"available": available, "until": until.isoformat() if until else None}
             await _noted(conn, Actor.member(member_id), "member.availability", member_id, **details)
 
-    async def set_skills(self, member_id: int, skills: Mapping[str, int], *, actor: Actor) -> None:
-        known = dict(check_skill(skill, level) for skill, level in skills.items())
-        async with self._db.transaction() as conn:
-            await self._get(conn, member_id)
-            await store.replace_skills(conn, member_id, known)
-            await _told(conn, member_id, "changed")
-            await _noted(conn, actor, "member.skills", member_id, skills=known)
-
     # passwords
 
     async def confirm_password(self, member: Member, password: str, *, address: str = "") -> None:

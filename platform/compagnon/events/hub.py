@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -77,11 +77,6 @@ class EventHub:
             yield subscription
         finally:
             self._remove(subscription)
-
-    async def iterate(self, topics: Iterable[str]) -> AsyncIterator[Event]:
-        with self.subscribe(topics) as subscription:
-            while event := await subscription.next():
-                yield event
 
     def _remove(self, subscription: Subscription) -> None:
         for topic in subscription.topics:

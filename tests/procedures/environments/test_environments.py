@@ -17,7 +17,7 @@ async def test_the_version_in_force_has_checks_with_labels_and_repairs(rooms):
 
 
 async def test_a_procedure_is_no_environment(rooms, procedure_text):
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     with pytest.raises(NotFound, match="tst-001"):
         await rooms.environments.current("tst-001")
     with pytest.raises(NotFound):

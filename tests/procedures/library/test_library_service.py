@@ -106,8 +106,7 @@ async def test_requested_changes_send_it_back_and_block(rooms, procedure_text):
 
 async def test_a_new_version_hides_nothing_before_it_is_published(rooms, procedure_text):
     first = await publish(rooms, await rooms.library.create(procedure_text, rooms.alice))
-    draft = await rooms.library.draft_from_published("tst-001", "fr", rooms.alice)
-    assert (await rooms.library.draft_from_published("tst-001", "fr", rooms.alice)).id == draft.id
+    draft = await rooms.library.create(first.text, rooms.alice)
     draft = await rooms.library.save(draft.id, changed(procedure_text), rooms.alice, seen=draft.digest)
     await rooms.library.submit(draft.id, rooms.alice, seen=draft.digest)
     assert (await rooms.library.published("tst-001", "fr")).id == first.id
@@ -227,10 +226,10 @@ async def test_a_missing_procedure_can_be_proposed_too(rooms):
 
 
 async def test_importing_again_makes_a_version_only_when_the_text_changed(rooms, procedure_text):
-    first = await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
-    again = await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    first = await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
+    again = await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     assert (first.number, again.id) == (1, first.id)
-    second = await rooms.library.import_text(changed(procedure_text), rooms.alice, publish=True)
+    second = await rooms.library.import_text(changed(procedure_text), rooms.ada, publish=True)
     assert (second.number, second.state) == (2, VersionState.PUBLISHED)
     draft = await rooms.library.import_text(changed(procedure_text, "encore"), rooms.alice)
     assert (await rooms.library.import_text(changed(procedure_text, "encore"), rooms.alice)).id == draft.id
@@ -238,7 +237,7 @@ async def test_importing_again_makes_a_version_only_when_the_text_changed(rooms,
 
 
 async def test_the_list_has_one_line_per_code_in_the_readers_language(rooms, procedure_text):
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     listing = await rooms.library.list(Query(locale="en"))
     assert [(row.code, row.languages) for row in listing.rows] == [("poste-test", ["fr"]), ("tst-001", ["fr"])]
     assert {facet.value: facet.count for facet in listing.facets["skill"]} == {"impression": 1}
@@ -272,7 +271,7 @@ async def test_comments_stand_at_a_step_until_they_are_resolved(rooms, procedure
 
 
 async def test_a_published_procedure_is_a_search_document(rooms, procedure_text):
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     document = await rooms.library.document("procedure", "tst-001.fr")
     assert document.title == "Rétablir le fichier témoin"
     assert document.url == "/procedures/tst-001?lang=fr"
@@ -317,3 +316,13 @@ async def test_whoever_ever_changed_a_text_does_not_judge_it(rooms, procedure_te
         await review_store.review(conn, draft.id, draft.digest, rooms.chloe.id, Decision.APPROVE, "")
     _, judged = await rooms.library.reviews(await rooms.library.get(draft.id))
     assert judged.approvals == (rooms.david.name,)
+
+
+async def test_only_an_administrator_publishes_without_a_review_and_it_is_on_record(rooms, procedure_text):
+    for member in (rooms.alice, rooms.chloe):
+        with pytest.raises(Forbidden, match="administrator"):
+            await rooms.library.import_text(procedure_text, member, publish=True)
+    version = await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
+    async with rooms.kernel.db.connection() as conn:
+        query = "SELECT details->>'imported', details->>'version' FROM audit_log ORDER BY seq DESC LIMIT 1"
+        assert await (await conn.execute(query)).fetchone() == ("true", str(version.id))

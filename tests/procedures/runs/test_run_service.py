@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 @pytest.fixture
 async def begun(rooms, procedure_text, tmp_path):
     """A run of the test procedure on the machine, for the ticket, held by Alice."""
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     path = tmp_path / "temoin.txt"
     run = await rooms.runs.start("tst-001", "fr", rooms.machine, rooms.ticket, rooms.alice, {"path": str(path)})
     return run, path
@@ -250,7 +250,7 @@ async def test_the_agent_is_asked_only_what_the_step_has_for_it(rooms, begun):
 
 
 async def test_without_a_ticket_a_run_is_followed_by_hand(rooms, procedure_text):
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     run = await rooms.runs.start("tst-001", "fr", None, None, rooms.alice, {"path": "/tmp/x"})
     with pytest.raises(Invalid, match="by hand"):
         await rooms.runs.ask(run.id, rooms.alice, revision=run.revision, phase=Phase.CHECK)
@@ -260,7 +260,7 @@ async def test_without_a_ticket_a_run_is_followed_by_hand(rooms, procedure_text)
 
 
 async def test_a_run_starts_only_where_it_may(rooms, procedure_text):
-    await rooms.library.import_text(procedure_text, rooms.alice, publish=True)
+    await rooms.library.import_text(procedure_text, rooms.ada, publish=True)
     good = {"path": "/tmp/x"}
     start = rooms.runs.start
     with pytest.raises(Invalid) as bad:
@@ -289,7 +289,7 @@ async def test_a_run_stays_with_the_version_it_began_with(rooms, begun, procedur
     newer = procedure_text.replace(
         "### s1: Demandez", "### s0: Saluez la personne {importance=optional}\n\n### s1: Demandez"
     )
-    await rooms.library.import_text(newer, rooms.alice, publish=True)
+    await rooms.library.import_text(newer, rooms.ada, publish=True)
     seen = await rooms.runs.show(run.id)
     assert [step.id for step in seen.plan.steps] == ["s1", "s2", "s3"]
     assert (seen.run.number, seen.run.digest) == (1, run.digest)
