@@ -236,3 +236,14 @@ async def test_editing_changes_the_priority_and_is_refused_from_a_stale_page(des
     assert (ticket.priority, ticket.title, ticket.skill) == (1, "Autre", "impression")
     with pytest.raises(Conflict):
         await desk.edit(number, cast.bruno, revision=1, impact=Impact.LOW, **values)
+
+
+async def test_the_list_of_a_departement_and_a_skill_has_its_own_index(db: Any) -> None:
+    query = (
+        "SELECT FROM tickets WHERE departement = '35' AND skill = 'reseau' ORDER BY updated_at DESC, id DESC LIMIT 50"
+    )
+    async with db.transaction() as conn:
+        await conn.execute("SET LOCAL enable_seqscan = off")
+        await conn.execute("SET LOCAL enable_sort = off")
+        plan = "\n".join(row[0] for row in await (await conn.execute("EXPLAIN " + query)).fetchall())
+    assert "tickets_departement_skill" in plan

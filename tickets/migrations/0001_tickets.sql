@@ -42,6 +42,7 @@ CREATE INDEX tickets_owner ON tickets (owner_id, updated_at DESC, id DESC);
 CREATE INDEX tickets_machine ON tickets (machine_id, id DESC) WHERE machine_id IS NOT NULL;
 CREATE INDEX tickets_state ON tickets (state, updated_at DESC, id DESC);
 CREATE INDEX tickets_departement ON tickets (departement, updated_at DESC, id DESC);
+CREATE INDEX tickets_departement_skill ON tickets (departement, skill, updated_at DESC, id DESC) WHERE skill IS NOT NULL;
 CREATE INDEX tickets_skill ON tickets (skill, updated_at DESC, id DESC) WHERE skill IS NOT NULL;
 CREATE INDEX tickets_words ON tickets USING gin (words);
 CREATE INDEX tickets_title ON tickets USING gin (title gin_trgm_ops);
