@@ -214,4 +214,5 @@ async def everything_is_written_down(server: RunningServer, session: str) -> Non
         rows = await (await conn.execute("SELECT DISTINCT action FROM audit_log")).fetchall()
     assert chain.broken is None
     actions = {action for (action,) in rows}
-    assert {"ticket.opened", "run.started", "session.requested", "ticket.closed"} <= actions, sorted(actions)
+    expected = {"ticket.opened", "run.started", "session.requested", "ticket.result_verified", "ticket.closed"}
+    assert expected <= actions, sorted(actions)
