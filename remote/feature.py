@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member
-from compagnon.errors import Conflict
+from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web import Action, Feature, NavItem
 from compagnon_agent.protocol import messages
 from procedures.ports import StepReport, TicketGate
-from procedures.runs import store as run_store
 from remote.control.link import AgentLink, Reports
 from remote.control.web import control_handler, enrol_handler
 from remote.machines import web as machine_web
@@ -70,7 +68,7 @@ def build(
     runs: Runs,
 ) -> Remote:
     link.gate = gate
-    link.reports = _reports(kernel, runs)
+    link.reports = _reports(runs)
     drift = Drift(kernel, link.machines, environments, link)
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
@@ -137,34 +135,21 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
     )
 
 
-def _reports(kernel: Kernel, runs: Runs) -> Reports:
+def _reports(runs: Runs) -> Reports:
     async def keep(machine_id: int, attempt_id: str, report: StepReport) -> bool:
         """Once, for the machine's own attempts only, whether or not anybody waits for the report."""
-        owner = await _machine_of(kernel, attempt_id)
-        if owner is None:
-            return True  # of no run (a result verified once): who asked has it
-        if owner != machine_id:
-            log.warning("machine %s reports attempt %s of another", machine_id, attempt_id)
-            return False
         for _ in range(KEEP_TRIES):
             try:
-                await runs.record_report(attempt_id, report)
+                await runs.record_report(attempt_id, report, machine_id=machine_id)
                 return True
+            except NotFound:
+                log.warning("machine %s reports attempt %s, which is none of its own", machine_id, attempt_id)
+                return True  # nothing is kept, and the agent need not say it again
             except Conflict:  # somebody acted on the step at the same moment: the next try only keeps the report
                 await asyncio.sleep(0.1)
         return False
 
     return keep
-
-
-async def _machine_of(kernel: Kernel, attempt_id: str) -> int | None:
-    try:
-        uuid.UUID(attempt_id)
-    except ValueError:
-        return None
-    async with kernel.db.connection() as conn:
-        attempt = await run_store.attempt(conn, attempt_id)
-    return attempt.machine_id if attempt else None
 
 
 def _listen(link: AgentLink) -> None:
