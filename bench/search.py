@@ -151,8 +151,8 @@ def measure(name: str, target: float, folder: Path, *, large: bool) -> bool:
     reached = True
     if not large:
         score = reciprocal_rank(found, wanted)
-        reached = round(score, 3) >= target
-        print(f"  mean reciprocal rank   {score:.3f} (to reach: {target:.2f}){'' if reached else '  MISSED'}")
+        reached = score >= target
+        print(f"  mean reciprocal rank   {score:.4f} (to reach: {target:.2f}){'' if reached else '  MISSED'}")
     print(f"  search, cold           {percentiles(cold)}")
     print(f"  search, warm           {percentiles(warm)}")
     print(
