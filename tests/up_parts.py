@@ -94,6 +94,16 @@ class Up:
         assert lines[0].startswith("compagnon: ")
         return lines[0]
 
+    def importing(self) -> None:
+        """Start, and wait until its own code runs: before that a signal meets the bare interpreter."""
+        self.start()
+        wait_until(self._has_loaded_a_library, what="it imports its libraries")
+
+    def _has_loaded_a_library(self) -> bool:
+        assert self.process is not None
+        assert not self.ended, self.err
+        return "site-packages" in Path(f"/proc/{self.process.pid}/maps").read_text()
+
     @property
     def out(self) -> str:
         return (self.folder / "out").read_text()

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -48,9 +49,18 @@ def test_a_live_page_does_not_hold_the_end_up(up):
         assert up.stop(seconds=10) == 0
 
 
+def test_a_ctrl_c_while_it_is_imported_ends_it_in_silence(up):
+    for number in range(20):
+        up.importing()
+        time.sleep(0.03 * number)
+        assert up.stop(signal.SIGINT) in (0, 130)
+        assert up.err == ""
+        assert up.left() == []
+
+
 @pytest.mark.parametrize("after", [0.3, 0.8, 1.5, 2.5])
 def test_stopped_while_it_starts_it_leaves_nothing_and_starts_again(up, after):
-    up.start()
+    up.importing()
     with pytest.raises(subprocess.TimeoutExpired):
         up.process.wait(after)
     up.stop(signal.SIGINT)

@@ -11,14 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from compagnon import __version__
+from compagnon.app.interrupts import INTERRUPTED, nothing_begun
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 refused or failed (one sentence on stderr), 2 wrong usage."""
     try:
-        return _run(parser().parse_args(argv))
+        with nothing_begun():
+            arguments = parser().parse_args(argv)
+        return _run(arguments)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from compagnon.app.database import database_address, prepare
+from compagnon.app.interrupts import nothing_begun
 from compagnon.app.wiring import Services, build_services, running
 from compagnon.audit import verify
 from compagnon.auth.model import Member, Role
@@ -33,7 +34,8 @@ async def _run(settings: Settings, url: str, work: Work) -> int:
 
 
 def up(settings: Settings, arguments: argparse.Namespace) -> int:
-    from compagnon.app.up import run
+    with nothing_begun():
+        from compagnon.app.up import run
 
     return run(settings, demo=arguments.demo)
 

@@ -148,6 +148,7 @@ async def client(services: Services, name: str) -> ClientHit | None:
 
 async def _library(services: Services, members: Mapping[str, Member]) -> None:
     """All drafts first: procedures refer to one another, and a review wants every name to be known."""
+    await _forget_unfinished_approvals(services, members)
     library = services.procedures.library
     drafts = [await library.import_text(text.text, members[AUTHOR]) for text in starter.texts()]
     room = asyncio.Semaphore(AT_ONCE)
@@ -163,6 +164,13 @@ async def _library(services: Services, members: Mapping[str, Member]) -> None:
                     group.create_task(publish(draft))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+async def _forget_unfinished_approvals(services: Services, members: Mapping[str, Member]) -> None:
+    """A loading that was killed while it checked passwords left tries behind that look like wrong ones."""
+    async with services.kernel.db.transaction() as conn:
+        for name in REVIEWERS:
+            await services.kernel.members.attempts.forget(conn, members[name].email)
 
 
 async def _publish(services: Services, draft: Version, members: Mapping[str, Member]) -> None:

@@ -21,13 +21,16 @@ PER_ACCOUNT = 50  # from everywhere: high enough that a stranger cannot easily k
 PER_ADDRESS = 100  # an office or a village behind one address
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(encode(%s, 'hex'), 0))"
-INSERT = "INSERT INTO sign_in_attempts (key) SELECT unnest(%(keys)s::bytea[]) RETURNING id"
+INSERT = """
+INSERT INTO sign_in_attempts (key, account) SELECT unnest(%(keys)s::bytea[]), %(account)s RETURNING id
+"""
 COUNT = """
 SELECT key, count(*), ceil(%(window)s - extract(epoch FROM now() - min(at)))::int FROM sign_in_attempts
 WHERE key = ANY(%(keys)s) AND at > now() - make_interval(secs => %(window)s) GROUP BY key
 """
 FORGET_SOME = "DELETE FROM sign_in_attempts WHERE id = ANY(%(ids)s)"
 FORGET_KEY = "DELETE FROM sign_in_attempts WHERE key = %(key)s"
+FORGET_ACCOUNT = "DELETE FROM sign_in_attempts WHERE account = %(account)s"
 FORGET_OLD = "DELETE FROM sign_in_attempts WHERE at < now() - make_interval(secs => %(window)s)"
 
 
@@ -44,16 +47,16 @@ class Attempts:
 
     async def begin(self, email: str, address: str) -> Attempt:
         """Count one try. Raises TooMany, with the seconds to wait, when there were too many."""
-        account = email.strip().lower()
-        pair = self._key("both", account, address)
+        pair = self._key("both", email.strip().lower(), address)
+        account_key = self._account_key(email)
         limits = {
             pair: PER_ACCOUNT_AND_ADDRESS,
-            self._key("account", account): PER_ACCOUNT,
+            account_key: PER_ACCOUNT,
             self._key("address", address): PER_ADDRESS,
         }
         async with self._db.transaction() as conn:
             wait = await _wait(conn, limits)
-            rows = () if wait else await _insert(conn, list(limits))
+            rows = () if wait else await _insert(conn, list(limits), account_key)
         if wait:
             raise TooMany(
                 N_("Too many tries. Wait {minutes} min, or ask an administrator for a new password."),
@@ -70,6 +73,13 @@ class Attempts:
             await conn.execute(FORGET_KEY, {"key": attempt.pair})
             await conn.execute(FORGET_OLD, {"window": WINDOW})
 
+    async def forget(self, conn: Connection, email: str) -> None:
+        """Let this account try again from everywhere: an administrator gave it a new password."""
+        await conn.execute(FORGET_ACCOUNT, {"account": self._account_key(email)})
+
+    def _account_key(self, email: str) -> bytes:
+        return self._key("account", email.strip().lower())
+
     def _key(self, *parts: str) -> bytes:
         return hmac.new(self._secret, "\0".join(("attempt", *parts)).encode(), hashlib.sha256).digest()
 
@@ -81,6 +91,6 @@ async def _wait(conn: Connection, limits: dict[bytes, int]) -> int:
     return max((max(1, wait) for key, count, wait in rows if count >= limits[bytes(key)]), default=0)
 
 
-async def _insert(conn: Connection, keys: Sequence[bytes]) -> tuple[int, ...]:
-    rows = await (await conn.execute(INSERT, {"keys": list(keys)})).fetchall()
+async def _insert(conn: Connection, keys: Sequence[bytes], account: bytes) -> tuple[int, ...]:
+    rows = await (await conn.execute(INSERT, {"keys": list(keys), "account": account})).fetchall()
     return tuple(row[0] for row in rows)

@@ -249,10 +249,12 @@ class Members:
         await self._replace_password(member.id, new, Actor.member(member.id))
 
     async def reset_password(self, member_id: int, new: str, *, actor: Actor) -> None:
-        """Set a password for someone who lost theirs, and sign them out everywhere."""
+        """Set a password for someone who lost theirs, forget the wrong tries, and sign them out everywhere."""
         member = await self.get(member_id)
         self._check_password(new, member.email, member.name)
         await self._replace_password(member_id, new, actor)
+        async with self._db.transaction() as conn:
+            await self.attempts.forget(conn, member.email)
 
     async def _replace_password(self, member_id: int, new: str, actor: Actor) -> None:
         digest = await self.passwords.hash(new)

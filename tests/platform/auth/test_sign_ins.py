@@ -97,6 +97,19 @@ async def test_five_wrong_passwords_close_the_door_for_this_address_only(
     await sign_ins.sign_in("alice@example.org", PASSWORD, address="10.0.0.1")
 
 
+async def test_a_new_password_from_an_administrator_opens_the_door_at_once(
+    bare: Kernel, sign_ins: SignIns, people
+) -> None:
+    for email in ("alice@example.org", "bruno@example.org"):
+        for _ in range(attempts.PER_ACCOUNT_AND_ADDRESS):
+            with pytest.raises(Forbidden):
+                await sign_ins.sign_in(email, "wrong", address="10.0.0.1")
+    await bare.members.reset_password(people.alice.id, "a quite new password", actor=Actor.system())
+    await sign_ins.sign_in("alice@example.org", "a quite new password", address="10.0.0.1")
+    with pytest.raises(TooMany):
+        await sign_ins.sign_in("bruno@example.org", PASSWORD, address="10.0.0.1")
+
+
 async def test_unknown_accounts_are_limited_alike(sign_ins: SignIns, people) -> None:
     for _ in range(attempts.PER_ACCOUNT_AND_ADDRESS):
         with pytest.raises(Forbidden):
