@@ -24,24 +24,30 @@ class SearchTimeout(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """A found document and the words of the question that it holds (as they were typed)."""
+    """A found document and the words of the question that it holds (as they were typed).
+
+    ``meant``: words that it does not hold, each with the synonym that it holds instead.
+    """
 
     document: Document
     score: float
     matched: Sequence[str] = ()
+    meant: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """The best documents of ``total``, and the counts of every value of the facets over all of them.
 
-    ``loosened``: no document holds a quoted phrase side by side, so its words were searched anywhere.
+    ``loosened``: no document holds a quoted phrase side by side, so its words were searched anywhere. ``unknown``: the
+    words of the question, as typed, that no document of the whole index holds in any field.
     """
 
     ranked: Sequence[Ranked] = ()
     total: int = 0
     facets: Facets = field(default_factory=Facets)
     loosened: bool = False
+    unknown: Sequence[str] = ()
 
 
 class SearchEngine(Protocol):
@@ -84,6 +90,14 @@ class SearchEngine(Protocol):
 
         Raises IndexBroken, SearchTimeout.
         """
+        ...
+
+    def document(self, key: str) -> Document | None:
+        """The document of this key as it was indexed. Raises IndexBroken."""
+        ...
+
+    def frequencies(self, terms: Sequence[str]) -> Sequence[int]:
+        """For each term about how many documents hold it: in the field where most do. Raises IndexBroken."""
         ...
 
     def count(self) -> int:

@@ -40,7 +40,7 @@ class Highlighter:
 
     def __init__(self, question: Question) -> None:
         terms = [term for word in question.words if not word.stop for term in word.terms if not term.stop]
-        self._exact = frozenset(term.text for term in terms if not term.prefix)
+        self._exact = frozenset(text for term in terms if not term.prefix for text in (term.text, *term.then))
         self._prefixes = tuple(term.text for term in terms if term.prefix)
         self._pattern = _pattern(self._exact, self._prefixes)
 

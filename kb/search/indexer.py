@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from compagnon import events
@@ -13,10 +14,13 @@ from kb.search import store
 from kb.search.engine import IndexBroken, SearchEngine
 from kb.search.library_source import LibrarySource
 from kb.search.model import Document, document_key
+from kb.search.ports import Evidence
 
 log = logging.getLogger(__name__)
 TOPIC = "search:index"  # events "progress" and "ready"
 BATCH = 1_000  # documents of one commit while building
+MAX_QUERIES = 50  # past questions kept with one document
+MAX_QUERY = 256  # characters of one
 Report = Callable[[int, int], None]
 
 
@@ -34,6 +38,7 @@ class Indexer:
         self._db = db
         self._engine = engine
         self._sources = sources
+        self.evidence: Evidence | None = None
 
     async def usable(self) -> bool:
         """Whether the index on disk is whole and belongs to this database as it is now.
@@ -70,7 +75,8 @@ class Indexer:
 
     async def _fill(self, total: int, report: Report | None) -> int:
         done = 0
-        async for batch in self._batches():
+        async for read in self._batches():
+            batch = await self._with_queries(read)
             await asyncio.to_thread(self._engine.add, batch)
             done += len(batch)
             await self._say(store.advance, done)
@@ -85,6 +91,7 @@ class Indexer:
         if not changes:
             return 0
         documents, removed, failed = await self._read(changes)
+        documents = await self._with_queries(documents)
         await asyncio.to_thread(self._engine.update, documents, removed)
         await asyncio.to_thread(self._engine.count)  # looks at the new generation
         async with self._db.transaction() as conn:
@@ -123,6 +130,17 @@ class Indexer:
         else:
             log.exception("%s %s is given up for the search index", change.kind, change.ref)
 
+    async def _with_queries(self, documents: list[Document]) -> list[Document]:
+        """With the past questions that each answered. Without them a document is found less well, but it is found."""
+        if self.evidence is None or not documents:
+            return documents
+        try:
+            known = await self.evidence.queries([document.key for document in documents])
+        except Exception:
+            log.exception("past questions are left out of the search index")
+            return documents
+        return [_with(document, known.get(document.key, ())) for document in documents]
+
     async def _expected(self) -> int:
         counts = [await source.count() for source in self._sources.values() if isinstance(source, Countable)]
         return sum(counts)
@@ -142,3 +160,10 @@ class Indexer:
         async with self._db.transaction() as conn:
             await write(conn, number)
             await events.publish(conn, TOPIC, "progress")
+
+
+def _with(document: Document, queries: Sequence[str]) -> Document:
+    if not queries:
+        return document
+    kept = dict.fromkeys(query[:MAX_QUERY] for query in (*document.queries, *queries))
+    return replace(document, queries=tuple(kept)[:MAX_QUERIES])

@@ -9,6 +9,8 @@ from enum import StrEnum
 MAX_QUERY_CHARACTERS = 256
 MAX_QUERY_TERMS = 32
 MAX_LIMIT = 100
+SYSTEMS = ("linux", "windows", "macos")
+STATES = ("published", "known-error", "stale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,8 @@ class Document:
     """One procedure or article as the library's index sees it. Plain text in every field; no markup.
 
     ``id`` is unique within ``kind`` and never reused. A procedure in two languages is two documents (``imp-001.fr``).
-    ``environments`` and ``skills`` are codes; ``queries`` are past questions that this document answered.
+    ``environments`` and ``skills`` are codes; ``queries`` are past questions that this document answered; ``os`` are of
+    ``SYSTEMS``; ``state`` is one of ``STATES`` or empty; ``reviewed`` the ISO date of the last review, empty: unknown.
     """
 
     kind: str
@@ -31,6 +34,9 @@ class Document:
     queries: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+    os: tuple[str, ...] = ()
+    state: str = ""
+    reviewed: str = ""
 
     @property
     def key(self) -> str:
@@ -55,6 +61,8 @@ class Filters:
     environments: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+    os: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +132,21 @@ class Facets:
     environment: Mapping[str, int] = field(default_factory=dict)
     locale: Mapping[str, int] = field(default_factory=dict)
     skill: Mapping[str, int] = field(default_factory=dict)
+    os: Mapping[str, int] = field(default_factory=dict)
+    state: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """Another spelling of a question: ``asked`` as typed, ``text`` as it is probably meant.
+
+    ``automatic``: a word as typed is nowhere in the library, so what is shown was found for ``text``. Otherwise the
+    answer is for ``asked``, and ``text`` is only offered.
+    """
+
+    asked: str
+    text: str
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +157,7 @@ class Found:
     total: int = 0
     facets: Facets = field(default_factory=Facets)
     notices: Sequence[Reason] = ()
+    corrected: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +167,7 @@ class Answer:
     groups: Sequence[Group] = ()
     facets: Facets = field(default_factory=Facets)
     notices: Sequence[Reason] = ()
+    corrected: Correction | None = None
 
 
 class IndexPhase(StrEnum):

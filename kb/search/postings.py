@@ -52,6 +52,10 @@ class Postings:
         mine = kept[self.ids]
         return Postings(self.ids[mine], self.tf[mine]) if mine.any() else None
 
+    def holds(self, document: int) -> bool:
+        at = int(np.searchsorted(self.ids, document))
+        return at < len(self.ids) and int(self.ids[at]) == document
+
     @property
     def size(self) -> int:
         return self.ids.nbytes + 2 * self.tf.nbytes + _OVERHEAD
@@ -132,6 +136,23 @@ class SegmentPostings:
         self._cache.put(key, places, places.nbytes + _OVERHEAD)
         return places
 
+    def sequence(self, field: str, terms: tuple[str, ...], locale: str = "") -> Postings | None:
+        """The documents that hold these terms side by side, and how often."""
+        key = (self.name, field, " ".join(terms), f"*sequence {locale}")
+        cached = self._cache.get(key)
+        if cached is not None:
+            known: Postings | None = cached[0]
+            return known
+        places = self.positions(field, terms[0])
+        for term in terms[1:]:
+            places = adjacent(places, self.positions(field, term)) + 1
+        ids, times = np.unique(places >> 32, return_counts=True)
+        postings = Postings(ids, times.astype(np.float32)) if len(ids) else None
+        if postings and locale:
+            postings = postings.only(self.spoken(locale))
+        self._cache.put(key, postings, postings.size if postings else _OVERHEAD)
+        return postings
+
     def spoken(self, locale: str) -> NDArray[np.bool_]:
         """Which documents are in this language."""
         known = self._spoken.get(locale)
@@ -162,6 +183,13 @@ class SegmentPostings:
                 if len(found) >= 20 * limit:
                     break
         return sorted(found, key=lambda item: -item[1])[:limit]
+
+    def frequency(self, field: str, term: str) -> int:
+        """How many documents hold the term, without decoding its postings."""
+        wanted = term.encode()
+        with self._lock:
+            known = self.field_length[field] and (field, wanted) in self._terms
+            return int(self._terms.doc_frequency(field, wanted)) if known else 0
 
     def values(self, field: str) -> list[str]:
         """Every term of a small field (facets)."""
@@ -226,3 +254,18 @@ def _blocks(matcher: Untyped, *, values: bool) -> Iterator[tuple[list[int], list
         else:
             yield [matcher.id()], [matcher.weight()], [matcher.value()] if values else []
             matcher.next()
+
+
+def adjacent(ahead: Ids, behind: Ids) -> Ids:
+    """The places of ``ahead`` that are followed at once by one of ``behind`` (both ascending)."""
+    if len(ahead) > len(behind):
+        return behind[_isin(behind - 1, ahead)] - 1
+    return ahead[_isin(ahead + 1, behind)]
+
+
+def _isin(wanted: Ids, sorted_places: Ids) -> NDArray[np.bool_]:
+    if not len(sorted_places):
+        return np.zeros(len(wanted), bool)
+    at: Ids = np.searchsorted(sorted_places, wanted)
+    at[at == len(sorted_places)] = 0
+    return np.asarray(sorted_places[at] == wanted, bool)

@@ -26,7 +26,8 @@ _BEGINNING = re.compile(r"(\w{2,})\*")
 class Term:
     """One way to find a word, in documents of ``locale`` ("": of any).
 
-    ``weight`` 0..1; ``stop``: in titles only; ``prefix``: every term that begins so.
+    ``weight`` 0..1; ``stop``: in titles only; ``prefix``: every term that begins so; ``then``: terms that must follow
+    side by side; ``origin``: of a synonym, what it stands for and itself, as the list has them.
     """
 
     text: str
@@ -34,6 +35,8 @@ class Term:
     weight: float = 1.0
     stop: bool = False
     prefix: bool = False
+    then: tuple[str, ...] = ()
+    origin: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Word:
     text: str = ""
     whole: bool = False
     inside: int = -1  # index of the whole identifier that this word is a part of
+    fields: tuple[str, ...] = ()  # the only fields where it is looked for; empty: all
 
     @property
     def stop(self) -> bool:
@@ -161,8 +165,12 @@ def _phrases(text: str) -> tuple[Phrase, ...]:
 def _phrase(quoted: str) -> Phrase:
     found: dict[tuple[str, ...], None] = {}
     for locale in LOCALES:
-        every = list(tokens(quoted, locale))
-        parts = tuple(token.term for token in every if not token.whole) or tuple(token.term for token in every)
-        if parts:
+        if parts := sequence(quoted, locale):
             found[parts] = None
     return tuple(found)
+
+
+def sequence(text: str, locale: str) -> tuple[str, ...]:
+    """The terms of an expression as they stand side by side in a text; identifiers by their parts."""
+    every = list(tokens(text, locale))
+    return tuple(token.term for token in every if not token.whole) or tuple(token.term for token in every)

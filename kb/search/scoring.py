@@ -7,6 +7,7 @@ where coverage grows from 1 - COVERAGE to 1 with the share of the question's wor
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ import numpy as np
 
 from kb.search.engine import SearchTimeout
 from kb.search.model import Filters
-from kb.search.postings import K1, B, Floats, Ids, Postings
+from kb.search.postings import K1, B, Floats, Postings, adjacent
 from kb.search.question import Pair, Phrase, Question, Term, Word
 from kb.search.snapshot import Mask, Part, Snapshot
-from kb.search.whoosh_format import FIELD_WEIGHTS
+from kb.search.whoosh_format import FIELD_WEIGHTS, FILTERS
 
 PAIR = 0.7  # of the rarer word's worth, for two words of the question side by side
 COVERAGE = 0.5  # of a score depends on how much of the question the document holds
@@ -27,16 +28,20 @@ EXPANSIONS = 48  # most terms that a beginning of a word stands for
 STOPPED_FIELDS = frozenset({"title", "symptoms", "queries"})  # fields that keep stop words
 
 
-Terms = tuple[Term, ...]
+Sought = tuple[tuple[Term, ...], tuple[str, ...]]
+"""What is looked up for a word: its terms, and the fields where (empty: all)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An index term that a word stands for in one field: its worth (idf · weight) and its postings, part by part."""
+    """An index term that a word stands for in one field: its worth (idf · weight) and its postings, part by part.
 
-    text: str
+    ``origin``: of a synonym, what it stands for and itself.
+    """
+
     worth: float
     postings: tuple[Postings | None, ...]
+    origin: tuple[str, str] | None = None
 
 
 class Scorer:
@@ -48,8 +53,8 @@ class Scorer:
         self._deadline = deadline
         self._fields = {name: weight for name, weight in FIELD_WEIGHTS.items() if snapshot.used[name]}
         # Keyed by terms: a word written twice, in whatever form, counts once.
-        self._entries = {terms: self._look_up_word(terms) for terms in dict.fromkeys(w.terms for w in question.words)}
-        self._held: dict[Terms, list[Mask]] = {}
+        self._entries = {sought: self._look_up_word(*sought) for sought in dict.fromkeys(map(_sought, question.words))}
+        self._held: dict[Sought, list[Mask]] = {}
 
     def scores(self) -> list[Floats]:
         """For each part of the snapshot the score of each of its documents (0: no word found)."""
@@ -65,34 +70,56 @@ class Scorer:
             scores *= 1 - COVERAGE + COVERAGE * covered / (total or 1.0)
         return found
 
+    def unknown(self) -> tuple[str, ...]:
+        """The words of the question that no document of the index holds, as typed."""
+        return tuple(word.text for word in self._question.words if not any(self._entries[_sought(word)].values()))
+
     def matched(self, part: int, document: int) -> list[str]:
         """The words of the question, as typed, that this document holds; parts of a found identifier are left out."""
-        words = self._question.words
-        held = [bool(self._held[word.terms][part][document]) for word in words]
-        shown = [
-            word.text
-            for word, yes in zip(words, held, strict=True)
-            if yes and not word.stop and not (word.inside >= 0 and held[word.inside])
-        ]
+        shown = [word.text for word in self._shown(part, document) if not self._synonym(word, part, document)]
         return list(dict.fromkeys(shown))
+
+    def meant(self, part: int, document: int) -> list[tuple[str, str]]:
+        """The words of the question that this document holds only as a synonym, and that synonym."""
+        found = (self._synonym(word, part, document) for word in self._shown(part, document))
+        return list(dict.fromkeys(pair for pair in found if pair))
+
+    def _shown(self, part: int, document: int) -> Iterator[Word]:
+        words = self._question.words
+        held = [bool(self._held[_sought(word)][part][document]) for word in words]
+        for word, yes in zip(words, held, strict=True):
+            if yes and not word.stop and not (word.inside >= 0 and held[word.inside]):
+                yield word
+
+    def _synonym(self, word: Word, part: int, document: int) -> tuple[str, str] | None:
+        """The synonym by which alone the document holds the word; None when it holds the word itself."""
+        found = None
+        for entries in self._entries[_sought(word)].values() if any(term.origin for term in word.terms) else ():
+            for entry in entries:
+                if (postings := entry.postings[part]) and postings.holds(document):
+                    if not entry.origin:
+                        return None
+                    found = found or entry.origin
+        return found
 
     def _weighted_words(self) -> Iterator[tuple[Word, float]]:
         """Each different word once; parts of an identifier count little where the index knows the whole."""
         words = self._question.words
-        weighted: dict[Terms, tuple[Word, float]] = {}
+        weighted: dict[Sought, tuple[Word, float]] = {}
         for word in words:
-            known = word.inside >= 0 and any(self._entries[words[word.inside].terms].values())
-            weight = max(PART if known else 1.0, weighted.get(word.terms, (word, 0.0))[1])
-            weighted[word.terms] = (word, weight)
+            known = word.inside >= 0 and any(self._entries[_sought(words[word.inside])].values())
+            weight = max(PART if known else 1.0, weighted.get(_sought(word), (word, 0.0))[1])
+            weighted[_sought(word)] = (word, weight)
         yield from weighted.values()
 
     def _add_word(self, found: list[Floats], coverage: list[Floats], word: Word, weight: float) -> float:
         """Add what a word is worth in every field. Returns its share of the whole question's worth."""
         self._check_time()
-        entries = self._entries[word.terms]
-        known = [entry.worth for fields in entries.values() for entry in fields]
+        entries = self._entries[_sought(word)]
+        every = [entry for fields in entries.values() for entry in fields]
+        known = [entry.worth for entry in every if not entry.origin] or [entry.worth for entry in every]
         share = 0.0 if word.stop or not known else weight * min(known)
-        self._held[word.terms] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
+        self._held[_sought(word)] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
         for index in range(len(found)):
             for name, fields in entries.items():
                 self._add_best(found[index], held[index], index, name, fields)
@@ -117,18 +144,32 @@ class Scorer:
     def _impact(self, index: int, name: str, postings: Postings) -> Floats:
         return postings.impact(self._snapshot.parts[index].postings.lengths(name), self._snapshot.average[name])
 
-    def _look_up_word(self, terms: Terms) -> dict[str, list[Entry]]:
+    def _look_up_word(self, terms: tuple[Term, ...], fields: tuple[str, ...]) -> dict[str, list[Entry]]:
         """What the word stands for, by field; fields without any are left out."""
-        found = {name: [entry for term in terms for entry in self._look_up(name, term)] for name in self._fields}
+        names = [name for name in self._fields if not fields or name in fields]
+        found = {name: self._in_field(name, terms) for name in names}
         return {name: entries for name, entries in found.items() if entries}
 
-    def _look_up(self, name: str, term: Term) -> list[Entry]:
+    def _in_field(self, name: str, terms: tuple[Term, ...]) -> list[Entry]:
+        own = [entry for term in terms if not term.origin for entry in self._look_up(name, term)]
+        most = max((entry.worth for entry in own), default=math.inf)
+        return [*own, *(entry for term in terms if term.origin for entry in self._look_up(name, term, most))]
+
+    def _look_up(self, name: str, term: Term, most: float = math.inf) -> list[Entry]:
+        """``most``: what the word itself is worth here; a synonym is never worth more, however rare."""
         if term.stop and name not in STOPPED_FIELDS:
             return []
         if term.prefix:
             return self._expand(name, term)
-        postings = self._snapshot.postings(name, term.text, term.locale)
-        return [Entry(term.text, term.weight * self._idf(postings), postings)] if any(postings) else []
+        postings = self._postings(name, term)
+        worth = term.weight * min(most, self._idf(postings))
+        return [Entry(worth, postings, term.origin)] if any(postings) else []
+
+    def _postings(self, name: str, term: Term) -> tuple[Postings | None, ...]:
+        if not term.then:
+            return self._snapshot.postings(name, term.text, term.locale)
+        together = (term.text, *term.then)
+        return tuple(part.postings.sequence(name, together, term.locale) for part in self._snapshot.parts)
 
     def _expand(self, name: str, term: Term) -> list[Entry]:
         """A beginning is worth what all the words it stands for are worth together: rare ones get no premium."""
@@ -138,7 +179,7 @@ class Scorer:
                 counts[text] = counts.get(text, 0) + count
         kept = sorted(counts, key=lambda text: -counts[text])[:EXPANSIONS]
         worth = term.weight * self._snapshot.idf(min(sum(counts[text] for text in kept), self._snapshot.total))
-        return [Entry(text, worth, self._snapshot.postings(name, text)) for text in kept]
+        return [Entry(worth, self._snapshot.postings(name, text)) for text in kept]
 
     def _add_pair(self, found: list[Floats], name: str, pair: Pair, weight: float) -> None:
         ahead = self._snapshot.postings(name, pair.first, pair.locale)
@@ -151,7 +192,7 @@ class Scorer:
 
     def _add_places(self, scores: Floats, index: int, name: str, pair: Pair, worth: float) -> None:
         postings = self._snapshot.parts[index].postings
-        places = _adjacent(postings.positions(name, pair.first), postings.positions(name, pair.second))
+        places = adjacent(postings.positions(name, pair.first), postings.positions(name, pair.second))
         documents, times = np.unique(places >> 32, return_counts=True)
         if pair.locale and len(documents):
             spoken = postings.spoken(pair.locale)[documents]
@@ -168,6 +209,10 @@ class Scorer:
             raise SearchTimeout
 
 
+def _sought(word: Word) -> Sought:
+    return word.terms, word.fields
+
+
 def phrase_mask(part: Part, phrase: Phrase) -> Mask:
     """The documents of a part that hold one of the sequences in one of the fields."""
     mask = np.zeros(part.documents, bool)
@@ -175,17 +220,16 @@ def phrase_mask(part: Part, phrase: Phrase) -> Mask:
         for sequence in phrase:
             places = part.postings.positions(name, sequence[0])
             for text in sequence[1:]:
-                places = _adjacent(places, part.postings.positions(name, text)) + 1
+                places = adjacent(places, part.postings.positions(name, text)) + 1
             mask[places >> 32] = True
     return mask
 
 
 def filter_mask(part: Part, filters: Filters) -> Mask:
     mask = np.ones(part.documents, bool)
-    wanted = (filters.kinds, filters.environments, filters.locales, filters.skills)
-    for name, values in zip(("kind", "environments", "locale", "skills"), wanted, strict=True):
-        if values:
-            mask &= _any_of(part, name, values)
+    for name, column in FILTERS.items():
+        if values := getattr(filters, name):
+            mask &= _any_of(part, column, values)
     return mask
 
 
@@ -205,18 +249,3 @@ def best(scores: Floats, limit: int) -> Iterator[int]:
         positive = positive[scores[positive] >= least]
     order = positive[np.argsort(-scores[positive], kind="stable")]
     return iter(int(index) for index in order[:limit])
-
-
-def _adjacent(ahead: Ids, behind: Ids) -> Ids:
-    """The places of ``ahead`` that are followed at once by one of ``behind`` (both ascending)."""
-    if len(ahead) > len(behind):
-        return behind[_isin(behind - 1, ahead)] - 1
-    return ahead[_isin(ahead + 1, behind)]
-
-
-def _isin(wanted: Ids, sorted_places: Ids) -> Mask:
-    if not len(sorted_places):
-        return np.zeros(len(wanted), bool)
-    at = np.searchsorted(sorted_places, wanted)
-    at[at == len(sorted_places)] = 0
-    return np.asarray(sorted_places[at] == wanted, bool)

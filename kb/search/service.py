@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -14,41 +14,26 @@ from compagnon.auth.model import Member
 from compagnon.db import Connection, Database
 from compagnon.i18n import N_
 from kb.search import analysis, store
-from kb.search.engine import IndexBroken, Ranked, Ranking, SearchEngine, SearchTimeout
-from kb.search.highlight import Highlighter
+from kb.search.engine import Ranked, SearchEngine
+from kb.search.hits import hits
 from kb.search.indexer import Indexer, Report
+from kb.search.library import Library, Outcome
 from kb.search.library_source import LibrarySource
-from kb.search.model import (
-    MAX_LIMIT,
-    Answer,
-    Boost,
-    Filters,
-    Found,
-    Group,
-    Hit,
-    Progress,
-    Reason,
-)
+from kb.search.model import MAX_LIMIT, Answer, Boost, Filters, Found, Group, Hit, Progress, Reason, document_key
 from kb.search.outbox import Worker
+from kb.search.ports import Evidence, Synonyms
 from kb.search.question import Question, ask
 from kb.search.records import RecordQuery, RecordSource, of_question
-from kb.search.stopwords import STOP_WORDS
 from kb.search.suggesting import adjusted
 
 log = logging.getLogger(__name__)
-TIMEOUT = 2.0  # seconds for the library, and for each kind of record
+TIMEOUT = 2.0  # seconds for each kind of record
 POLL = 0.2  # seconds between two looks at a build that another process does
 KNOWN_KINDS = {
     "procedure": (N_("Procedures"), "list-check"),
     "environment": (N_("Standard environments"), "device-desktop-cog"),
     "article": (N_("Articles"), "book"),
 }
-WORDS = N_("Holds: {words}")
-WORDS_SHOWN = 4
-# Found in too much to say why a document was.
-SAY_NOTHING = frozenset().union(*STOP_WORDS.values(), ("rien", "nothing", "depuis", "since"))
-TOO_SLOW = N_("The library took too long to answer: please use fewer words.")
-LOOSENED = N_("Nothing holds the quoted words side by side: these hold them anywhere.")
 NO_ANSWER = N_("Some records could not be searched; please try again.")
 
 
@@ -71,6 +56,7 @@ class Search:
         self._records: dict[str, RecordSource] = {}
         self._sources: dict[str, LibrarySource] = {}
         self._indexer = Indexer(db, engine, self._sources)
+        self._library = Library(db, engine)
 
     # registration, while wiring
 
@@ -83,6 +69,15 @@ class Search:
     def record_source(self, source: RecordSource) -> None:
         """Register a kind of record; groups appear in the order of registration, after the library."""
         self._records[source.kind] = source
+
+    def synonyms(self, port: Synonyms) -> None:
+        """Register the list of words that mean the same."""
+        self._library.synonyms = port
+
+    def evidence(self, port: Evidence) -> None:
+        """Register what is known from the field: past questions go into the index, the rest into the ranking."""
+        self._library.evidence = port
+        self._indexer.evidence = port
 
     def kinds(self) -> Sequence[Group]:
         """Every kind that can be searched, as groups without hits, in the order in which they are shown."""
@@ -147,13 +142,31 @@ class Search:
         filters: Filters | None = None,
         limit: int = 10,
         boosts: Mapping[str, Boost] | None = None,
+        environment: str | None = None,
         typing: bool = False,
     ) -> Found:
         """As ``library``, with the total, the facets and notices for the person.
 
-        ``typing``: the last word may be unfinished.
+        ``environment``: of the machine it is for; ``typing``: the last word may be unfinished.
         """
-        return await self._find(ask(text, typing=typing), filters or Filters(), limit, boosts or {})
+        outcome = await self._library.rank(
+            ask(text, typing=typing), filters or Filters(), limit, boosts, environment=environment
+        )
+        return Found(
+            hits=hits(outcome.question, outcome.ranking.ranked, outcome.boosts, environment=environment),
+            total=outcome.ranking.total,
+            facets=outcome.ranking.facets,
+            notices=outcome.notices,
+            corrected=outcome.corrected,
+        )
+
+    async def related(self, kind: str, id: str | int, limit: int = 5, locale: str = "") -> Sequence[Hit]:
+        """Documents about the same things as this one, best first; neither itself nor its other languages.
+
+        ``locale``: only in this language; empty: in its own. Nothing for a document that is not in the index.
+        """
+        outcome = await self._library.related(document_key(kind, id), locale, min(limit, MAX_LIMIT // 2))
+        return hits(outcome.question, outcome.ranking.ranked, {})
 
     async def suggest(
         self,
@@ -169,12 +182,14 @@ class Search:
         Without a symptom the evidence alone (``boosts``: failing checks, past cures) decides. One hit per procedure, in
         ``locale`` where there is one.
         """
-        question = ask(symptom, typing=True)
-        ranking, notices = await self._rank(question, Filters(kinds=("procedure",)), MAX_LIMIT // 2, boosts or {})
-        if notices:
-            log.info("suggestions are incomplete: %s", notices[0].message)
-        ranked = adjusted(ranking.ranked, environment=environment, locale=locale)[:limit]
-        return _hits(question, ranked, boosts or {}, environment=environment)
+        filters = Filters(kinds=("procedure",))
+        outcome = await self._library.rank(
+            ask(symptom, typing=True), filters, MAX_LIMIT // 2, boosts, environment=environment
+        )
+        if outcome.notices:
+            log.info("suggestions are incomplete: %s", outcome.notices[0].message)
+        ranked = adjusted(outcome.ranking.ranked, environment=environment, locale=locale)[:limit]
+        return hits(outcome.question, ranked, outcome.boosts, environment=environment)
 
     async def everywhere(self, member: Member, text: str, limit: int = 5, *, typing: bool = False) -> Sequence[Group]:
         """Library and records, in groups of at most ``limit`` hits; groups without any are left out."""
@@ -200,6 +215,7 @@ class Search:
             groups=(*groups, *(group for group in records if group and group.hits)),
             facets=found.facets,
             notices=(*found.notices, *missed),
+            corrected=found.corrected,
         )
 
     # inside
@@ -209,111 +225,28 @@ class Search:
     ) -> tuple[list[Group], Found]:
         if not shelves or question.empty:
             return [], Found(notices=question.notices)
-        wanted = Filters(
-            kinds=tuple(shelves), environments=filters.environments, locales=filters.locales, skills=filters.skills
-        )
-        ranking, notices = await self._rank(question, wanted, min(MAX_LIMIT, 2 * limit * len(shelves)), {})
-        ranked = adjusted(ranking.ranked, locale=locale, weights={})
-        groups = [self._group(question, name, ranked, limit) for name in shelves]
-        return [group for group in groups if group.hits], Found(facets=ranking.facets, notices=notices)
+        wanted = replace(filters, kinds=tuple(shelves))
+        depth = min(MAX_LIMIT, 2 * limit * len(shelves))
+        environment = filters.environments[0] if len(filters.environments) == 1 else None
+        outcome = await self._library.rank(question, wanted, depth, environment=environment)
+        ranked = adjusted(outcome.ranking.ranked, locale=locale, weights={})
+        groups = [self._group(outcome, name, ranked, limit) for name in shelves]
+        found = Found(facets=outcome.ranking.facets, notices=outcome.notices, corrected=outcome.corrected)
+        return [group for group in groups if group.hits], found
 
-    def _group(self, question: Question, kind: str, ranked: Sequence[Ranked], limit: int) -> Group:
+    def _group(self, outcome: Outcome, kind: str, ranked: Sequence[Ranked], limit: int) -> Group:
         shelf = self._shelves[kind]
         mine = [item for item in ranked if item.document.kind == kind][:limit]
-        return Group(kind=kind, label=shelf.label, icon=shelf.icon, hits=_hits(question, mine, {}))
+        return Group(kind=kind, label=shelf.label, icon=shelf.icon, hits=hits(outcome.question, mine, outcome.boosts))
 
     async def _record_group(self, member: Member, source: RecordSource, asked: RecordQuery, limit: int) -> Group | None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                hits = await source.search(member, asked, limit)
+                found = await source.search(member, asked, limit)
         except Exception:  # one kind that fails must not take the others with it
             log.exception("%s could not be searched", source.kind)
             return None
-        return Group(kind=source.kind, label=source.label, icon=source.icon, hits=tuple(hits[:limit]))
-
-    async def _find(self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost]) -> Found:
-        ranking, notices = await self._rank(question, filters, limit, boosts)
-        hits = _hits(question, ranking.ranked, boosts)
-        return Found(hits=hits, total=ranking.total, facets=ranking.facets, notices=notices)
-
-    async def _rank(
-        self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost]
-    ) -> tuple[Ranking, tuple[Reason, ...]]:
-        if question.empty and not boosts:
-            return Ranking(), question.notices
-        weights = {key: boost.weight for key, boost in boosts.items()}
-
-        def work() -> Ranking:
-            return self._engine.search(question, filters=filters, limit=limit, boosts=weights, timeout=TIMEOUT)
-
-        try:
-            ranking = await asyncio.to_thread(work)
-        except SearchTimeout:
-            return Ranking(), (*question.notices, Reason(message=TOO_SLOW))
-        except IndexBroken as error:
-            return Ranking(), (*question.notices, await self._report_broken(error))
-        loosened = (Reason(message=LOOSENED),) if ranking.loosened and ranking.total else ()
-        return ranking, (*question.notices, *loosened)
-
-    async def _report_broken(self, error: IndexBroken) -> Reason:
-        """Ask for a new index, unless one is being built; the person is told how far it is."""
-        async with self._db.connection() as conn:
-            state = await store.state(conn)
-            if state.phase == "ready":
-                log.warning("the search index is damaged (%s): a new one is asked for", error)
-                await store.broken(conn)
-        return being_built(state.progress)
-
-
-def being_built(progress: Progress) -> Reason:
-    """What to tell a person while the library cannot be searched."""
-    if not progress.total:
-        return Reason(message=N_("The search index of the library is being built; its documents are not found yet."))
-    return Reason(
-        message=N_("The search index of the library is being built: {done} of {total} documents."),
-        params={"done": str(progress.done), "total": str(progress.total)},
-    )
-
-
-def _hits(
-    question: Question, ranked: Sequence[Ranked], boosts: Mapping[str, Boost], *, environment: str | None = None
-) -> tuple[Hit, ...]:
-    highlighter = Highlighter(question)
-    return tuple(_hit(item, highlighter, boosts, environment) for item in ranked)
-
-
-def _hit(item: Ranked, highlighter: Highlighter, boosts: Mapping[str, Boost], environment: str | None) -> Hit:
-    document = item.document
-    return Hit(
-        kind=document.kind,
-        id=document.id,
-        title=document.title,
-        url=document.url,
-        snippet=highlighter.snippet(document),
-        score=item.score,
-        why=_why(item, boosts, environment),
-        badges=document.environments,
-    )
-
-
-def _why(item: Ranked, boosts: Mapping[str, Boost], environment: str | None) -> tuple[Reason, ...]:
-    document = item.document
-    why = [_evidence(boost) for key in (document.key, document.family) if (boost := boosts.get(key))]
-    if words := telling_words(item.matched):
-        why.append(Reason(message=WORDS, params={"words": ", ".join(words)}))
-    if environment and environment in document.environments:
-        why.append(Reason(message=N_("Written for {environment}"), params={"environment": environment}))
-    return tuple(dict.fromkeys(why))
-
-
-def telling_words(matched: Iterable[str]) -> list[str]:
-    """The words that say why: each once whatever its capitals and accents, no stop words, the first few."""
-    told = {analysis.fold(word): word for word in reversed(list(matched))}
-    return [word for key, word in reversed(told.items()) if key not in SAY_NOTHING][:WORDS_SHOWN]
-
-
-def _evidence(boost: Boost) -> Reason:
-    return boost.reason if isinstance(boost.reason, Reason) else Reason(message="{text}", params={"text": boost.reason})
+        return Group(kind=source.kind, label=source.label, icon=source.icon, hits=tuple(found[:limit]))
 
 
 async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None] | None) -> int:

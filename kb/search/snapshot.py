@@ -51,6 +51,10 @@ class Snapshot:
         """The postings of a term in a field, part by part; of ``locale``'s documents only, unless it is empty."""
         return tuple(part.postings.term(name, term, locale) for part in self.parts)
 
+    def frequency(self, term: str) -> int:
+        """How many documents hold the term in the field where most do."""
+        return max(sum(part.postings.frequency(name, term) for part in self.parts) for name in FIELD_WEIGHTS)
+
     def locate(self, key: str) -> Iterator[tuple[int, int]]:
         """Part and document number of the living document with this key."""
         for index, part in enumerate(self.parts):

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,17 +85,27 @@ class WhooshEngine:
         """See SearchEngine. Several threads may search at once."""
         deadline = time.monotonic() + timeout
         snapshot = self._current_snapshot()
-        try:
-            limit = min(max(limit, 1), MAX_LIMIT)
+        limit = min(max(limit, 1), MAX_LIMIT)
+        with _decoding():
             ranking = _rank(snapshot, question, filters, limit, boosts, deadline)
             if ranking.total or not question.phrases:
                 return ranking
             loose = _rank(snapshot, replace(question, phrases=()), filters, limit, boosts, deadline)
             return replace(loose, loosened=True)
-        except SearchTimeout:
-            raise
-        except Exception as error:  # whatever decoding damaged bytes may raise
-            raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
+
+    def document(self, key: str) -> Document | None:
+        """See SearchEngine."""
+        snapshot = self._current_snapshot()
+        with _decoding():
+            for part, document in snapshot.locate(key):
+                return document_of(snapshot.parts[part].postings.source(document))
+        return None
+
+    def frequencies(self, terms: Sequence[str]) -> Sequence[int]:
+        """See SearchEngine."""
+        snapshot = self._current_snapshot()
+        with _decoding():
+            return [snapshot.frequency(term) for term in terms]
 
     def snapshot(self) -> Snapshot:
         """What is searched now (for tests and benches)."""
@@ -219,6 +229,16 @@ class WhooshEngine:
         return name
 
 
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    try:
+        yield
+    except SearchTimeout:
+        raise
+    except Exception as error:  # whatever decoding damaged bytes may raise
+        raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
+
+
 def _rank(
     snapshot: Snapshot, question: Question, filters: Filters, limit: int, boosts: Mapping[str, float], deadline: float
 ) -> Ranking:
@@ -235,8 +255,14 @@ def _rank(
         number = int(np.searchsorted(offsets, index, "right")) - 1
         document = index - int(offsets[number])
         source = document_of(snapshot.parts[number].postings.source(document))
-        ranked.append(Ranked(document=source, score=float(every[index]), matched=scorer.matched(number, document)))
-    return Ranking(ranked=tuple(ranked), total=int(np.count_nonzero(every > 0)), facets=_facets(snapshot, scores))
+        matched, meant = scorer.matched(number, document), scorer.meant(number, document)
+        ranked.append(Ranked(document=source, score=float(every[index]), matched=matched, meant=meant))
+    return Ranking(
+        ranked=tuple(ranked),
+        total=int(np.count_nonzero(every > 0)),
+        facets=_facets(snapshot, scores),
+        unknown=scorer.unknown(),
+    )
 
 
 def _mask(snapshot: Snapshot, index: int, question: Question, filters: Filters) -> Mask:

@@ -13,7 +13,7 @@ from whoosh.formats import Format
 from kb.search.analysis import tokens
 from kb.search.model import Document
 
-VERSION = 2  # raise it with any change here: existing indexes are then rebuilt
+VERSION = 3  # raise it with any change here: existing indexes are then rebuilt
 POSITION = np.dtype("<u4")
 Analysed = list[tuple[str, int]]
 Untyped = Any  # an object of Whoosh, which is typed in parts only
@@ -30,7 +30,23 @@ FIELD_WEIGHTS = {
     "lead": 0.3,  # the first sentences of the body once more: they say what it is about
 }
 LEAD = 400  # characters
-FACETS = {"kind": "kind", "environment": "environments", "locale": "locale", "skill": "skills"}
+# Facets.<name> counts, and Filters.<name> keeps, the values of a column.
+FACETS = {
+    "kind": "kind",
+    "environment": "environments",
+    "locale": "locale",
+    "skill": "skills",
+    "os": "os",
+    "state": "state",
+}
+FILTERS = {
+    "kinds": "kind",
+    "environments": "environments",
+    "locales": "locale",
+    "skills": "skills",
+    "os": "os",
+    "states": "state",
+}
 
 
 # Our fields are given analysed terms: Whoosh has nothing to analyse.
@@ -104,6 +120,8 @@ def fields_of(document: Document) -> dict[str, Any]:
         "locale": [(document.locale, 0)],
         "environments": [(code, 0) for code in document.environments],
         "skills": [(code, 0) for code in document.skills],
+        "os": [(code, 0) for code in document.os],
+        "state": [(document.state, 0)] if document.state else [],
     }
 
 

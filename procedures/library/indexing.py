@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from compagnon_agent.protocol.parameters import placeholders
 from kb.search.model import Document
 from procedures.format.model import Procedure, Step
 from procedures.library import texts
 from procedures.library.model import Summary, Version
+from procedures.library.systems import systems
 
 KINDS = ("procedure", "environment")
 
@@ -31,7 +34,8 @@ def url(version: Summary) -> str:
     return f"/{folder}/{version.code}?lang={version.locale}"
 
 
-def document(version: Version) -> Document:
+def document(version: Version, reviewed: date | None = None) -> Document:
+    """``reviewed``: when the last reviewer approved exactly this text."""
     procedure = texts.parsed(version.text)
     return Document(
         kind=kind_of(version),
@@ -45,6 +49,9 @@ def document(version: Version) -> Document:
         body="\n".join((texts.plain(procedure.context), texts.plain(procedure.result.body), _promises(procedure))),
         environments=tuple(version.applies_to),
         skills=tuple(version.skills),
+        os=systems(procedure, version.applies_to),
+        state=version.state,
+        reviewed=reviewed.isoformat() if reviewed else "",
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from psycopg.rows import class_row
 
 from compagnon.db import Connection
@@ -15,6 +18,11 @@ REVIEWS = """
 SELECT r.id, r.version_id, r.digest, r.member_id, m.name AS member_name,
     (m.active AND m.role IN ('reviewer', 'administrator')) AS reviewer, r.decision, r.comment, r.created_at
 FROM procedure_reviews r JOIN members m ON m.id = r.member_id WHERE r.version_id = %(id)s ORDER BY r.id
+"""
+APPROVED = """
+SELECT r.version_id, max(r.created_at)::date FROM procedure_reviews r
+JOIN procedure_versions v ON v.id = r.version_id AND v.digest = r.digest
+WHERE r.version_id = ANY(%(ids)s) AND r.decision = 'approve' GROUP BY r.version_id
 """
 COMMENT = """
 INSERT INTO procedure_comments (version_id, step_id, member_id, body)
@@ -41,6 +49,12 @@ async def review(
 async def reviews(conn: Connection, version_id: int) -> list[Review]:
     async with conn.cursor(row_factory=class_row(Review)) as cursor:
         return await (await cursor.execute(REVIEWS, {"id": version_id})).fetchall()
+
+
+async def approved(conn: Connection, version_ids: Sequence[int]) -> dict[int, date]:
+    """The day of the last approval of each version's present text; versions without any are left out."""
+    rows = await (await conn.execute(APPROVED, {"ids": list(version_ids)})).fetchall()
+    return {int(version_id): day for version_id, day in rows}
 
 
 async def comment(conn: Connection, version_id: int, step_id: str | None, member_id: int, body: str) -> int:

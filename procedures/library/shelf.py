@@ -114,9 +114,10 @@ class Shelf:
         while True:
             async with self._db.connection() as conn:
                 batch = await store.published_after(conn, last, BATCH)
+                reviewed = await review_store.approved(conn, [version.id for version in batch])
             for version in batch:
                 if indexing.kind_of(version) == kind:
-                    yield indexing.document(version)
+                    yield indexing.document(version, reviewed.get(version.id))
             if len(batch) < BATCH:
                 return
             last = batch[-1].id
@@ -125,7 +126,10 @@ class Shelf:
         code, locale = indexing.split_id(id)
         async with self._db.connection() as conn:
             version = await store.published(conn, code, locale, exact=True)
-        return indexing.document(version) if version and indexing.kind_of(version) == kind else None
+            reviewed = await review_store.approved(conn, [version.id]) if version else {}
+        if version is None or indexing.kind_of(version) != kind:
+            return None
+        return indexing.document(version, reviewed.get(version.id))
 
 
 def found(version: Version | None) -> Version:

@@ -118,7 +118,7 @@ def test_the_document_comes_back_as_it_was_given(engine: WhooshEngine) -> None:
 
 
 def test_an_unknown_word_finds_nothing(engine: WhooshEngine) -> None:
-    assert search(engine, "xylophone") == Ranking()
+    assert search(engine, "xylophone") == Ranking(unknown=("xylophone",))
 
 
 def test_a_phrase_must_stand_side_by_side(engine: WhooshEngine) -> None:

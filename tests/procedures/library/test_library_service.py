@@ -278,6 +278,16 @@ async def test_a_published_procedure_is_a_search_document(rooms, procedure_text)
     assert "tst-001" in document.identifiers
     assert [found.id async for found in rooms.library.documents("procedure")] == ["tst-001.fr"]
     assert [found.id async for found in rooms.library.documents("environment")] == ["poste-test.fr"]
+    assert (document.state, document.reviewed) == ("published", ""), "nobody has reviewed what was imported"
+
+
+async def test_the_index_knows_when_a_procedure_was_last_approved(rooms, procedure_text):
+    await publish(rooms, await rooms.library.create(procedure_text, rooms.alice))
+    document = await rooms.library.document("procedure", "tst-001.fr")
+    async with rooms.kernel.db.connection() as conn:
+        row = await (await conn.execute("SELECT now()::date::text")).fetchone()
+    assert document.reviewed == row[0]
+    assert [found.reviewed async for found in rooms.library.documents("procedure")] == [row[0]]
 
 
 async def test_the_index_reads_every_published_text_and_holds_no_connection_meanwhile(

@@ -1,0 +1,152 @@
+"""Asking the library: the engine, and what is laid around it (synonyms, evidence, what to tell when it fails)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from compagnon.db import Database
+from compagnon.i18n import N_
+from kb.search import relating, store
+from kb.search.engine import IndexBroken, Ranked, Ranking, SearchEngine, SearchTimeout
+from kb.search.expanding import Thesaurus
+from kb.search.model import MAX_LIMIT, Boost, Correction, Document, Filters, Progress, Reason
+from kb.search.ports import Evidence, Synonyms
+from kb.search.question import Question
+
+log = logging.getLogger(__name__)
+TIMEOUT = 2.0  # seconds
+WEIGHED = 50  # best documents that evidence is asked for
+EVIDENCE_TIMEOUT = 0.5  # seconds; evidence that is late is left out
+TOO_SLOW = N_("The library took too long to answer: please use fewer words.")
+LOOSENED = N_("Nothing holds the quoted words side by side: these hold them anywhere.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the library answered: the ``question`` as it was finally asked, and the ``boosts`` that were applied."""
+
+    question: Question
+    ranking: Ranking = field(default_factory=Ranking)
+    notices: tuple[Reason, ...] = ()
+    boosts: Mapping[str, Boost] = field(default_factory=dict)
+    corrected: Correction | None = None
+
+
+class Library:
+    def __init__(self, db: Database, engine: SearchEngine) -> None:
+        self._db = db
+        self._engine = engine
+        self._thesaurus = Thesaurus()
+        self.synonyms: Synonyms | None = None
+        self.evidence: Evidence | None = None
+
+    async def rank(
+        self,
+        question: Question,
+        filters: Filters,
+        limit: int,
+        boosts: Mapping[str, Boost] | None = None,
+        *,
+        environment: str | None = None,
+    ) -> Outcome:
+        """The best documents. ``boosts``: evidence that the caller has; more is asked for those that are found.
+
+        Never raises for a question: what went wrong is a notice.
+        """
+        boosts = boosts or {}
+        if question.empty and not boosts:
+            return Outcome(question=question, notices=question.notices)
+        asked = self._expanded(question)
+        try:
+            ranking = await self._search(asked, filters, max(limit, WEIGHED), boosts)
+        except SearchTimeout:
+            return Outcome(question=question, notices=(*question.notices, Reason(message=TOO_SLOW)))
+        except IndexBroken as error:
+            return Outcome(question=question, notices=(*question.notices, await self._report_broken(error)))
+        known = await self._evidence(ranking.ranked, environment)
+        loosened = (Reason(message=LOOSENED),) if ranking.loosened and ranking.total else ()
+        return Outcome(
+            question=asked,
+            ranking=replace(ranking, ranked=weighed(ranking.ranked, known)[:limit]),
+            notices=(*question.notices, *loosened),
+            boosts={**known, **boosts},
+        )
+
+    async def related(self, key: str, locale: str, limit: int) -> Outcome:
+        """Documents that are about the same things as ``key``, without itself in any language."""
+
+        def work() -> tuple[Question, Document | None]:
+            document = self._engine.document(key)
+            if document is None:
+                return Question(), None
+            return relating.question(document, self._engine.frequencies, self._engine.count()), document
+
+        try:
+            question, document = await asyncio.to_thread(work)
+        except IndexBroken as error:
+            return Outcome(question=Question(), notices=(await self._report_broken(error),))
+        if document is None:
+            return Outcome(question=question)
+        found = await self.rank(question, Filters(locales=(locale or document.locale,)), limit + 2)
+        others = [item for item in found.ranking.ranked if item.document.family != document.family]
+        return replace(found, ranking=replace(found.ranking, ranked=others[:limit]))
+
+    def _expanded(self, question: Question) -> Question:
+        groups = self.synonyms.groups() if self.synonyms else ()
+        if groups is not self._thesaurus.groups and groups != self._thesaurus.groups:
+            self._thesaurus = Thesaurus(groups)
+        return self._thesaurus.expand(question)
+
+    async def _search(self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost]) -> Ranking:
+        weights = {key: boost.weight for key, boost in boosts.items()}
+
+        def work() -> Ranking:
+            return self._engine.search(
+                question, filters=filters, limit=min(limit, MAX_LIMIT), boosts=weights, timeout=TIMEOUT
+            )
+
+        return await asyncio.to_thread(work)
+
+    async def _evidence(self, ranked: Sequence[Ranked], environment: str | None) -> Mapping[str, Boost]:
+        """Without it the text alone ranks: it must never cost a person the answer."""
+        keys = [item.document.key for item in ranked]
+        if self.evidence is None or not keys:
+            return {}
+        try:
+            async with asyncio.timeout(EVIDENCE_TIMEOUT):
+                return await self.evidence.boosts(keys, environment=environment)
+        except Exception:
+            log.exception("evidence is left out")
+            return {}
+
+    async def _report_broken(self, error: IndexBroken) -> Reason:
+        """Ask for a new index, unless one is being built; the person is told how far it is."""
+        async with self._db.connection() as conn:
+            state = await store.state(conn)
+            if state.phase == "ready":
+                log.warning("the search index is damaged (%s): a new one is asked for", error)
+                await store.broken(conn)
+        return being_built(state.progress)
+
+
+def weighed(ranked: Sequence[Ranked], boosts: Mapping[str, Boost]) -> list[Ranked]:
+    """Ranked anew: each document gains its evidence's share of the best text score."""
+    top = max((item.score for item in ranked), default=0.0)
+    gained = [
+        replace(item, score=item.score + boost.weight * top) if (boost := boosts.get(item.document.key)) else item
+        for item in ranked
+    ]
+    return sorted(gained, key=lambda item: -item.score)
+
+
+def being_built(progress: Progress) -> Reason:
+    """What to tell a person while the library cannot be searched."""
+    if not progress.total:
+        return Reason(message=N_("The search index of the library is being built; its documents are not found yet."))
+    return Reason(
+        message=N_("The search index of the library is being built: {done} of {total} documents."),
+        params={"done": str(progress.done), "total": str(progress.total)},
+    )
