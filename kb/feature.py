@@ -1,4 +1,4 @@
-"""What the knowledge base adds to the application: the search."""
+"""What the knowledge base adds to the application: the search and the articles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from compagnon.auth.model import Member
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Feature
+from kb.articles.indexing import KIND as ARTICLE
+from kb.articles.service import Articles
 from kb.search import web
 from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
@@ -19,6 +21,7 @@ from kb.search.whoosh_engine import WhooshEngine
 class Kb:
     feature: Feature
     search: Search
+    articles: Articles
 
 
 def build(kernel: Kernel) -> Kb:
@@ -26,14 +29,16 @@ def build(kernel: Kernel) -> Kb:
     search = Search(kernel.db, WhooshEngine(kernel.settings.data_dir / "search"))
     search.record_source(DirectorySource(kernel.directory))
     search.record_source(MembersSource(kernel.members))
+    articles = Articles(kernel, search)
+    search.library_source(ARTICLE, articles)
     feature = Feature(
         package="kb",
         handlers=web.HANDLERS,
-        dependencies={"search": search},
+        dependencies={"search": search, "articles": articles},
         topics={"search": _everyone()},
         lifespan=(search.working,),
     )
-    return Kb(feature=feature, search=search)
+    return Kb(feature=feature, search=search, articles=articles)
 
 
 def _everyone() -> Callable[[Member, str], Awaitable[bool]]:

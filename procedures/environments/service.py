@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from compagnon.db import Database
 from compagnon.errors import NotFound
@@ -37,6 +38,11 @@ class Environments:
         """The published environments, by code."""
         async with self._db.connection() as conn:
             return await store.listed(conn, locale)
+
+    async def in_force(self) -> dict[str, datetime]:
+        """The codes of the published environments, and since when their present version is in force."""
+        async with self._db.connection() as conn:
+            return await store.in_force(conn)
 
 
 def environment(version: Version) -> EnvironmentVersion:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from litestar import Litestar
 
@@ -54,6 +55,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
     kb = build_kb(kernel)
     link, gate, rooms = AgentLink(kernel), Gate(kernel), Rooms(kernel)
     procedures = build_procedures(kernel, search=kb.search, gateway=link, gate=gate, observers=[rooms])
+    kb.articles.procedures = _ForArticles(procedures=procedures)
     remote = build_remote(
         kernel,
         search=kb.search,
@@ -76,6 +78,19 @@ def build_services(settings: Settings, database_url: str) -> Services:
     )
     remote.desk.open_tickets = _tickets_to_act_on(tickets)
     return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ForArticles:
+    """What articles ask about procedures and environments."""
+
+    procedures: Procedures
+
+    async def titles(self, codes: Sequence[str], locale: str) -> Mapping[str, str]:
+        return await self.procedures.library.titles(codes, locale)
+
+    async def environments_in_force(self) -> Mapping[str, datetime]:
+        return await self.procedures.environments.in_force()
 
 
 def _tickets_to_act_on(tickets: Tickets) -> OpenTickets:

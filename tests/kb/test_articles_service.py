@@ -1,0 +1,307 @@
+"""Articles on a real database: drafts, the review by one other member, imports, conflicts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from compagnon.app.wiring import Services
+from compagnon.audit import Actor
+from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
+from kb.articles.errors import EditConflict, NotReady
+from kb.articles.model import Content, ImportedArticle, ImportOutcome, Lack, Query, Solution, Version, VersionState
+from kb.articles.service import Articles
+from wired_fixtures import Cast
+
+QUEUE = Content(
+    title="La file d'impression reste bloquée",
+    condition="L'icône de l'imprimante montre une erreur, rien ne sort.",
+    solutions=(Solution(cause="Un document abîmé tient la file.", remedy="1. Videz la file.\n2. Relancez cups."),),
+    error_codes=("0x000003e3",),
+    skills=("impression",),
+)
+
+
+@pytest.fixture
+def articles(services: Services) -> Articles:
+    return services.kb.articles
+
+
+async def in_force(articles: Articles, cast: Cast, content: Content = QUEUE, **more: Any) -> Version:
+    draft = await articles.create(content, "fr", cast.alice, **more)
+    await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+    return await articles.publish(draft.article_id, cast.bruno, seen=draft.digest)
+
+
+async def actions(services: Services, article_id: int) -> list[str]:
+    query = "SELECT action FROM audit_log WHERE subject = %s ORDER BY seq"
+    async with services.kernel.db.connection() as conn:
+        return [row[0] for row in await (await conn.execute(query, (f"article:{article_id}",))).fetchall()]
+
+
+class TestReview:
+    async def test_one_other_member_publishes(self, services: Services, articles: Articles, cast: Cast) -> None:
+        published = await in_force(articles, cast)
+        assert (published.number, published.state, published.publisher_name) == (1, "published", "Bruno Leroy")
+        assert published.content == QUEUE
+        assert published.reviewed_at is not None
+        assert await actions(services, published.article_id) == [
+            "article.drafted",
+            "article.submitted",
+            "article.published",
+        ]
+
+    async def test_who_wrote_or_changed_it_does_not_review_it(self, articles: Articles, cast: Cast) -> None:
+        draft = await articles.create(QUEUE, "fr", cast.alice)
+        changed = replace(QUEUE, condition="Autre chose.")
+        draft = await articles.save(draft.article_id, changed, cast.david, seen=draft.digest)
+        await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+        for member in (cast.alice, cast.david):
+            with pytest.raises(Forbidden):
+                await articles.publish(draft.article_id, member, seen=draft.digest)
+            with pytest.raises(Forbidden):
+                await articles.send_back(draft.article_id, member, seen=draft.digest, remark="Non.")
+            assert draft.article_id not in [one.article_id for one in await articles.waiting_for(member)]
+        assert [one.article_id for one in await articles.waiting_for(cast.bruno)] == [draft.article_id]
+
+    async def test_a_draft_never_hides_what_is_in_force(self, articles: Articles, cast: Cast) -> None:
+        published = await in_force(articles, cast)
+        changed = replace(QUEUE, title="La file est bloquée")
+        draft = await articles.save(published.article_id, changed, cast.bruno, seen=published.digest)
+        assert (await articles.get(published.article_id)).title == QUEUE.title
+        assert draft.state is VersionState.DRAFT
+        await articles.submit(published.article_id, cast.bruno, seen=draft.digest)
+        assert (await articles.get(published.article_id)).title == QUEUE.title
+        await articles.publish(published.article_id, cast.alice, seen=draft.digest)
+        assert [(one.number, one.state) for one in await articles.history(published.article_id)] == [
+            (2, "published"),
+            (1, "superseded"),
+        ]
+
+    async def test_asked_for_changes_it_is_a_draft_again(self, articles: Articles, cast: Cast) -> None:
+        draft = await articles.create(QUEUE, "fr", cast.alice)
+        await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+        await articles.send_back(draft.article_id, cast.bruno, seen=draft.digest, remark="Quel code d'erreur ?")
+        again = await articles.draft(draft.article_id)
+        assert again is not None
+        assert (again.state, again.remark) == (VersionState.DRAFT, "Quel code d'erreur ?")
+        with pytest.raises(Conflict):
+            await articles.publish(draft.article_id, cast.bruno, seen=draft.digest)
+
+    @pytest.mark.parametrize(
+        ("content", "lack"),
+        [
+            (replace(QUEUE, condition=""), Lack.CONDITION),
+            (replace(QUEUE, solutions=(Solution(cause="Seulement une cause"),)), Lack.REMEDY),
+            (replace(QUEUE, known_error=True), Lack.WORKAROUND),
+        ],
+    )
+    async def test_what_is_missing_is_said(self, articles: Articles, cast: Cast, content: Content, lack: Lack) -> None:
+        draft = await articles.create(content, "fr", cast.alice)
+        with pytest.raises(NotReady) as refused:
+            await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+        assert refused.value.lacks == (lack,)
+
+    async def test_a_second_press_of_a_button_changes_nothing(
+        self, services: Services, articles: Articles, cast: Cast
+    ) -> None:
+        first = await articles.create(QUEUE, "fr", cast.alice, request_key="k1")
+        second = await articles.create(QUEUE, "fr", cast.alice, request_key="k1")
+        assert first.article_id == second.article_id
+        await articles.submit(first.article_id, cast.alice, seen=first.digest)
+        await articles.submit(first.article_id, cast.alice, seen=first.digest)
+        await articles.publish(first.article_id, cast.bruno, seen=first.digest)
+        await articles.publish(first.article_id, cast.bruno, seen=first.digest)
+        assert len(await actions(services, first.article_id)) == 3
+
+    async def test_withdrawn_it_is_read_but_no_longer_listed(self, articles: Articles, cast: Cast) -> None:
+        published = await in_force(articles, cast)
+        with pytest.raises(Forbidden):
+            await articles.withdraw(published.article_id, cast.alice, seen=published.digest, reason="Faux.")
+        await articles.withdraw(published.article_id, cast.chloe, seen=published.digest, reason="Faux.")
+        assert (await articles.get(published.article_id)).end_reason == "Faux."
+        assert (await articles.list(Query())).rows == []
+        assert [one.article_id for one in (await articles.list(Query(state="withdrawn"))).rows] == [
+            published.article_id
+        ]
+        assert await articles.document(str(published.article_id)) is None
+
+    async def test_a_published_version_cannot_be_changed_even_by_sql(
+        self, services: Services, articles: Articles, cast: Cast
+    ) -> None:
+        published = await in_force(articles, cast)
+        for query in ("UPDATE article_versions SET remedy = 'x'", "DELETE FROM article_versions"):
+            query = query.replace("remedy", "condition")
+            with pytest.raises(psycopg.errors.CheckViolation):
+                async with services.kernel.db.transaction() as conn:
+                    await conn.execute(query)  # type: ignore[arg-type]
+        assert (await articles.get(published.article_id)).content == QUEUE
+
+
+class TestTwoAtOnce:
+    async def test_the_second_gets_what_is_there_and_loses_nothing(self, articles: Articles, cast: Cast) -> None:
+        published = await in_force(articles, cast)
+        mine, theirs = replace(QUEUE, condition="Le mien."), replace(QUEUE, condition="Le leur.")
+        await articles.save(published.article_id, theirs, cast.bruno, seen=published.digest)
+        with pytest.raises(EditConflict) as refused:
+            await articles.save(published.article_id, mine, cast.alice, seen=published.digest)
+        assert refused.value.current.condition == "Le leur."
+        assert refused.value.typed.condition == "Le mien."
+        kept = await articles.save(published.article_id, mine, cast.alice, seen=refused.value.current.digest)
+        assert kept.condition == "Le mien."
+
+    async def test_of_ten_at_once_one_is_kept_and_nine_are_told(self, articles: Articles, cast: Cast) -> None:
+        published = await in_force(articles, cast)
+        texts = [replace(QUEUE, condition=f"Texte {number}.") for number in range(10)]
+        saves = (articles.save(published.article_id, one, cast.alice, seen=published.digest) for one in texts)
+        results = await asyncio.gather(*saves, return_exceptions=True)
+        assert sum(isinstance(one, Version) for one in results) == 1
+        assert sum(isinstance(one, EditConflict) for one in results) == 9
+
+    async def test_two_who_publish_at_once_publish_once(self, articles: Articles, cast: Cast) -> None:
+        draft = await articles.create(QUEUE, "fr", cast.alice)
+        await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+        reviewers = (cast.bruno, cast.chloe, cast.david)
+        await asyncio.gather(*(articles.publish(draft.article_id, one, seen=draft.digest) for one in reviewers))
+        assert [one.number for one in await articles.history(draft.article_id)] == [1]
+
+    async def test_a_review_is_of_the_text_that_was_read(self, articles: Articles, cast: Cast) -> None:
+        draft = await articles.create(QUEUE, "fr", cast.alice)
+        await articles.submit(draft.article_id, cast.alice, seen=draft.digest)
+        changed = replace(QUEUE, condition="Changé après la lecture.")
+        await articles.save(draft.article_id, changed, cast.alice, seen=draft.digest)
+        with pytest.raises(Conflict):
+            await articles.publish(draft.article_id, cast.bruno, seen=draft.digest)
+
+
+def runbook(digest: str = "d1", **changes: Any) -> ImportedArticle:
+    content = Content(
+        title="Node not ready",
+        condition="A node is not ready.",
+        solutions=(Solution(remedy="Restart it."),),
+        licence="CC BY 4.0",
+        source_name="Runbooks",
+        source_url="https://example.org/node",
+    )
+    return ImportedArticle(
+        source="runbooks", source_id="node.md", digest=digest, locale="en", content=replace(content, **changes)
+    )
+
+
+class TestImport:
+    async def test_it_is_in_force_with_licence_and_source(
+        self, services: Services, articles: Articles, cast: Cast
+    ) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.member(cast.ada.id))
+        assert done.outcome is ImportOutcome.ADDED
+        article = await articles.get(done.article_id)
+        assert (article.state, article.number, article.licence) == ("published", 1, "CC BY 4.0")
+        assert await actions(services, done.article_id) == ["article.imported"]
+        assert await articles.imported("runbooks") == {"node.md": "d1"}
+
+    async def test_again_unchanged_nothing_happens(self, services: Services, articles: Articles) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        again = await articles.put_imported(runbook(), actor=Actor.system())
+        assert (again.article_id, again.outcome) == (done.article_id, ImportOutcome.UNCHANGED)
+        assert len(await actions(services, done.article_id)) == 1
+
+    async def test_changed_it_is_the_next_version(self, articles: Articles) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        again = await articles.put_imported(runbook("d2", condition="New."), actor=Actor.system())
+        assert (again.article_id, again.outcome) == (done.article_id, ImportOutcome.UPDATED)
+        assert [one.number for one in await articles.history(done.article_id)] == [2, 1]
+
+    async def test_members_text_is_never_overwritten(self, articles: Articles, cast: Cast) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        ours = await articles.get(done.article_id)
+        draft = await articles.save(
+            done.article_id, replace(ours.content, condition="Ours."), cast.alice, seen=ours.digest
+        )
+        held = runbook("d2", condition="Theirs.")
+        await articles.submit(done.article_id, cast.alice, seen=draft.digest)
+        await articles.publish(done.article_id, cast.bruno, seen=draft.digest)
+        assert (await articles.put_imported(held, actor=Actor.system())).outcome is ImportOutcome.PROPOSED
+        assert (await articles.get(done.article_id)).condition == "Ours."
+        proposed = await articles.draft(done.article_id)
+        assert proposed is not None
+        assert (proposed.condition, proposed.state, proposed.author_name) == ("Theirs.", "in_review", "")
+
+    async def test_a_members_open_draft_holds_it_until_the_next_import(self, articles: Articles, cast: Cast) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        first = await articles.get(done.article_id)
+        mine = replace(first.content, condition="Mine.")
+        draft = await articles.save(done.article_id, mine, cast.alice, seen=first.digest)
+        await articles.submit(done.article_id, cast.alice, seen=draft.digest)
+        await articles.publish(done.article_id, cast.bruno, seen=draft.digest)
+        await articles.save(done.article_id, replace(mine, condition="More."), cast.alice, seen=draft.digest)
+        changed = runbook("d2", condition="Theirs.")
+        assert (await articles.put_imported(changed, actor=Actor.system())).outcome is ImportOutcome.HELD
+        assert list((await articles.get(done.article_id)).stale) == ["changed"]
+        now = await articles.draft(done.article_id)
+        assert now is not None
+        assert now.condition == "More."
+        await articles.discard(done.article_id, cast.alice, seen=now.digest)
+        assert (await articles.put_imported(changed, actor=Actor.system())).outcome is ImportOutcome.PROPOSED
+
+    async def test_gone_at_its_source_it_stays_marked_and_comes_back(self, articles: Articles) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        assert await articles.mark_gone("runbooks", ["node.md", "unknown.md"], actor=Actor.system()) == 1
+        assert await articles.mark_gone("runbooks", ["node.md"], actor=Actor.system()) == 0
+        gone = await articles.get(done.article_id)
+        assert gone.gone_since is not None
+        assert list(gone.stale) == ["gone"]
+        assert (await articles.put_imported(runbook(), actor=Actor.system())).outcome is ImportOutcome.UPDATED
+        back = await articles.get(done.article_id)
+        assert (back.gone_since, list(back.stale)) == (None, [])
+
+    async def test_what_members_withdrew_does_not_come_back(self, articles: Articles, cast: Cast) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        first = await articles.get(done.article_id)
+        await articles.withdraw(done.article_id, cast.ada, seen=first.digest, reason="Dangereux.")
+        await articles.put_imported(runbook("d2", condition="New."), actor=Actor.system())
+        assert (await articles.get(done.article_id)).state == "withdrawn"
+
+    @pytest.mark.parametrize("field", ["licence", "source_name"])
+    async def test_without_licence_or_source_it_is_refused(self, articles: Articles, field: str) -> None:
+        with pytest.raises(Invalid) as refused:
+            await articles.put_imported(runbook(**{field: ""}), actor=Actor.system())
+        assert refused.value.field == field
+
+    async def test_two_imports_at_once_make_one_article(self, articles: Articles) -> None:
+        done = await asyncio.gather(*(articles.put_imported(runbook(), actor=Actor.system()) for _ in range(4)))
+        assert len({one.article_id for one in done}) == 1
+        assert sorted(one.outcome for one in done) == ["added", "unchanged", "unchanged", "unchanged"]
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("content", "field"),
+        [
+            (replace(QUEUE, title="  "), "title"),
+            (replace(QUEUE, title="x" * 201), "title"),
+            (replace(QUEUE, condition="x" * 50_001), "condition"),
+            (replace(QUEUE, condition="a\x00b"), "condition"),
+            (replace(QUEUE, condition="\ud800"), "condition"),
+            (replace(QUEUE, solutions=(Solution(remedy="y"),) * 21), "cause"),
+            (replace(QUEUE, error_codes=tuple(map(str, range(51)))), "error_codes"),
+            (replace(QUEUE, source_url="javascript:alert(1)"), "source_url"),
+            (replace(QUEUE, review_every=0), "review_every"),
+        ],
+    )
+    async def test_it_is_refused_at_its_field(
+        self, articles: Articles, cast: Cast, content: Content, field: str
+    ) -> None:
+        with pytest.raises(Invalid) as refused:
+            await articles.create(content, "fr", cast.alice)
+        assert refused.value.field == field
+
+    @pytest.mark.parametrize("article_id", [0, -1, 2**63, 12])
+    async def test_what_is_not_there(self, articles: Articles, cast: Cast, article_id: int) -> None:
+        with pytest.raises(NotFound):
+            await articles.get(article_id)
+        with pytest.raises(NotFound):
+            await articles.save(article_id, QUEUE, cast.alice, seen="x")
