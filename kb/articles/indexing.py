@@ -21,6 +21,9 @@ def document(version: Version) -> Document:
         body="\n".join(filter(None, (*(solution.cause for solution in version.solutions), version.workaround))),
         environments=tuple(version.applies_to),
         skills=tuple(version.skills),
+        os=tuple(version.os),
+        state=state(version),
+        reviewed=reviewed(version),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from wired_fixtures import Cast
 
 from compagnon.app.wiring import Services
 from compagnon.audit import Actor
@@ -15,7 +16,6 @@ from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.articles.errors import EditConflict, NotReady
 from kb.articles.model import Content, ImportedArticle, ImportOutcome, Lack, Query, Solution, Version, VersionState
 from kb.articles.service import Articles
-from wired_fixtures import Cast
 
 QUEUE = Content(
     title="La file d'impression reste bloquée",
