@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from compagnon.db.embedded import EmbeddedPostgres
 from compagnon.settings import Settings
 
 pytest_plugins = ["wired_fixtures"]  # not "fixtures": pytest takes that name for its own module
+# In the background of a shell Ctrl-C is ignored, and would be by every server that a test starts and stops with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
 
 

@@ -64,6 +64,12 @@ class Server(uvicorn.Server):
         self._when_ready = when_ready
         self.ready = asyncio.Event()
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it; a Ctrl-C that came just before ends it here, while nothing has been started."""
+        with self.capture_signals():
+            await asyncio.sleep(0)
+            await self._serve(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Keep uvicorn from raising the signal again at its end: the agent and PostgreSQL are stopped after it."""
