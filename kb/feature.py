@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from compagnon.auth.model import Member
+from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from compagnon.web.feature import Feature
+from compagnon.web.feature import Action, DashboardPanel, Feature, Panel
 from kb.articles.indexing import KIND as ARTICLE
 from kb.articles.service import Articles
 from kb.search import web
@@ -15,6 +16,9 @@ from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
 from kb.search.service import Search
 from kb.search.whoosh_engine import WhooshEngine
+from kb.synonyms import web as synonyms_web
+from kb.synonyms.preview import Preview
+from kb.synonyms.service import Synonyms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,7 @@ class Kb:
     feature: Feature
     search: Search
     articles: Articles
+    synonyms: Synonyms
 
 
 def build(kernel: Kernel) -> Kb:
@@ -31,20 +36,31 @@ def build(kernel: Kernel) -> Kb:
     search.record_source(MembersSource(kernel.members))
     articles = Articles(kernel, search)
     search.library_source(ARTICLE, articles)
+    synonyms = Synonyms(kernel)
     feature = Feature(
         package="kb",
-        handlers=web.HANDLERS,
-        dependencies={"search": search, "articles": articles},
-        topics={"search": _everyone()},
-        lifespan=(search.working,),
+        handlers=[*web.HANDLERS, *synonyms_web.HANDLERS],
+        dependencies={"search": search, "articles": articles, "synonyms": synonyms, "previews": Preview(search)},
+        actions=[Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange")],
+        topics={"search": _everyone("index"), "synonyms": _everyone("list")},
+        dashboard_panels=[_synonyms_waiting(synonyms)],
+        lifespan=(search.working, synonyms.following),
     )
-    return Kb(feature=feature, search=search, articles=articles)
+    return Kb(feature=feature, search=search, articles=articles, synonyms=synonyms)
 
 
-def _everyone() -> Callable[[Member, str], Awaitable[bool]]:
-    """How far the index is concerns every member and says nothing about any record."""
+def _everyone(known: str) -> Callable[[Member, str], Awaitable[bool]]:
+    """How far the index is, and that words changed, concerns every member and says nothing about any record."""
 
     async def guard(member: Member, key: str) -> bool:
-        return key == "index"
+        return key == known
 
     return guard
+
+
+def _synonyms_waiting(synonyms: Synonyms) -> DashboardPanel:
+    async def panel(member: Member) -> Panel | None:
+        waiting = await synonyms.waiting_for(member)
+        return Panel(template="kb/synonyms/dashboard.html", context={"waiting": waiting}, order=45) if waiting else None
+
+    return panel

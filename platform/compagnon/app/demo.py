@@ -20,6 +20,7 @@ from compagnon.audit import Actor
 from compagnon.audit import store as audit_store
 from compagnon.auth.model import Member, Role
 from compagnon.directory.model import ClientHit, ClientKind, NewContact, NewSite
+from kb.synonyms import starter as synonyms_starter
 from procedures import starter
 from procedures.library.errors import NotReady
 from procedures.library.model import Version
@@ -65,6 +66,7 @@ async def _fill(services: Services) -> None:
     members = await _members(services)
     await _clients(services)
     await _library(services, members)
+    await _synonyms(services, members)
     await _tickets(services, members)
     async with services.kernel.db.transaction() as conn:
         await audit.record(conn, actor=Actor.system(), action="demo.loaded", subject=SUBJECT)
@@ -187,6 +189,17 @@ async def _submit(services: Services, draft: Version, author: Member) -> None:
         await services.procedures.library.submit(draft.id, author, seen=draft.digest)
     except NotReady as error:
         raise RuntimeError(f"{draft.code} ({draft.locale}) of the starter library does not pass: {error}") from error
+
+
+async def _synonyms(services: Services, members: Mapping[str, Member]) -> None:
+    """The starter groups, each proposed by one member and approved by another."""
+    synonyms = services.kb.synonyms
+    for number, wording in enumerate(synonyms_starter.wordings()):
+        key = _key(f"synonyms/{number}")
+        group_id = await synonyms.propose(members[AUTHOR], wording, synonyms_starter.REASON, request_key=key)
+        proposal = (await synonyms.history(group_id)).proposal
+        if proposal is not None:
+            await synonyms.approve(members[REVIEWERS[0]], proposal.id)
 
 
 # -- tickets -----------------------------------------------------------------------------------------------------------

@@ -74,7 +74,11 @@ def build_services(settings: Settings, database_url: str) -> Services:
         runs=procedures.runs,
         machines=remote.machines,
         sessions=remote.sessions,
-        dashboard_panels=[*procedures.feature.dashboard_panels, *remote.feature.dashboard_panels],
+        dashboard_panels=[
+            *kb.feature.dashboard_panels,
+            *procedures.feature.dashboard_panels,
+            *remote.feature.dashboard_panels,
+        ],
     )
     remote.desk.open_tickets = _tickets_to_act_on(tickets)
     return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)

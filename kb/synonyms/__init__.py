@@ -1,0 +1,1 @@
+"""Words of equal meaning, kept by the members: each change is approved by one other member."""
