@@ -37,6 +37,7 @@ def build(kernel: Kernel) -> Kb:
     articles = Articles(kernel, search)
     search.library_source(ARTICLE, articles)
     synonyms = Synonyms(kernel)
+    search.synonyms(synonyms)
     feature = Feature(
         package="kb",
         handlers=[*web.HANDLERS, *synonyms_web.HANDLERS],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kb.search.library import LOOSENED
 from kb.search.model import MAX_LIMIT, Found
-from kb.search.service import LOOSENED, Search
+from kb.search.service import Search
 from kb.synonyms.model import Effect, Wording
 
 _QUOTES = str.maketrans(dict.fromkeys('"«»“”', " "))

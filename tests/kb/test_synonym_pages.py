@@ -99,3 +99,14 @@ async def test_somebody_elses_change_in_between_loses_nothing(pages: Any, server
     sent = {"words": "", "locale": "", "reason": "Fini", "seen": str(seen), "removes": "on"}
     assert (await pages.post(f"/search/synonyms/{group_id}/propose", data=sent)).status_code == 422
     assert (await pages.get("/search/synonyms/999999")).status_code == 404
+
+
+async def test_a_group_in_force_finds_what_is_written_with_its_other_words(pages: Any, server: Any, cast: Any) -> None:
+    synonyms, search = server.services.kb.synonyms, server.services.kb.search
+    assert [hit.id for hit in await search.library("bsod")] in (["1", "3"], ["3", "1"])
+    group_id = await synonyms.propose(cast.alice, Wording(locale="", words=("écran bleu", "BSOD")), "Usage.")
+    assert len(await search.library("bsod")) == 2
+    await synonyms.approve(cast.bruno, (await synonyms.history(group_id)).proposal.id)
+    hits = await search.library("bsod")
+    assert {hit.id for hit in hits} == {"0", "1", "3"}
+    assert hits[-1].id == "0", "a word counts more than what stands for it"
