@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compagnon.auth.model import Member
 from compagnon.directory.model import ClientHit
 from compagnon.directory.service import Directory
 from compagnon.i18n import N_
-from kb.search.model import Hit, Piece
+from kb.search.model import Found, Hit, Piece
 from kb.search.records import RecordQuery
 
 
@@ -22,10 +20,10 @@ class DirectorySource:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Found:
         """See RecordSource."""
-        found = await self._directory.search(query.text, limit)
-        return [_hit(client, rank) for rank, client in enumerate(found)]
+        found = await self._directory.search(query.text, limit, reader=member.id)
+        return Found(hits=[_hit(client, rank) for rank, client in enumerate(found)])
 
 
 def _hit(client: ClientHit, rank: int) -> Hit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
@@ -35,6 +36,15 @@ class _Folding(dict[int, int]):
 _FOLDING = _Folding()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A piece of one of several texts: which, how many different words of the question it holds, and itself."""
+
+    text: int
+    words: int
+    pieces: tuple[Piece, ...]
+
+
 class Highlighter:
     """Finds the words of one question in texts of any length, in time proportional to their first 60,000 characters."""
 
@@ -46,11 +56,26 @@ class Highlighter:
 
     def snippet(self, document: Document, *, width: int = WIDTH) -> tuple[Piece, ...]:
         """The window of the document's texts that holds the most different words; its beginning when none is held."""
-        texts = [*document.symptoms, *document.steps, document.body]
-        scored = ((self._window(text, document.locale, width), text) for text in texts if text)
-        chosen, text = max(scored, key=lambda item: item[0][2], default=((0, 0, 0), ""))
-        start, end, _ = chosen
-        return self.pieces(_clean(text[start:end]), document.locale, before=start > 0, after=end < len(text))
+        texts = [text for text in (*document.symptoms, *document.steps, document.body) if text]
+        return self.stretch(texts, document.locale, width=width).pieces
+
+    def stretch(self, texts: Sequence[str], locale: str, *, width: int = WIDTH, enough: int = 0) -> Stretch:
+        """The same of any texts, the first of equally good ones; ``enough``: so many words are as good as more."""
+        best, chosen = (0, 0, 0), 0
+        for index, text in enumerate(texts):
+            window = self._window(text, locale, width)
+            if window[2] > best[2] or index == 0:
+                best, chosen = window, index
+            if enough and best[2] >= enough:
+                break
+        text = texts[chosen] if texts else ""
+        start, end, words = best
+        pieces = self.pieces(_clean(text[start:end]), locale, before=start > 0, after=end < len(text))
+        return Stretch(text=chosen, words=words, pieces=pieces)
+
+    def count(self, text: str, locale: str) -> int:
+        """How many different words of the question a text holds."""
+        return len({word for _, _, word in self._matches(text, locale)})
 
     def pieces(self, text: str, locale: str, *, before: bool = False, after: bool = False) -> tuple[Piece, ...]:
         """``text`` cut where searched words begin and end; "…" where it was cut out of a longer one."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compagnon.auth.model import Member
 from compagnon.auth.service import Members
 from compagnon.i18n import N_
-from kb.search.model import Hit, Piece
+from kb.search.model import Found, Hit, Piece
 from kb.search.records import RecordQuery
 
 
@@ -21,10 +19,10 @@ class MembersSource:
     def __init__(self, members: Members) -> None:
         self._members = members
 
-    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Found:
         """See RecordSource."""
-        found = await self._members.find(query.text, limit)
-        return [_hit(each, rank) for rank, each in enumerate(found)]
+        found = await self._members.find(query.text, limit, reader=member.id)
+        return Found(hits=[_hit(each, rank) for rank, each in enumerate(found)])
 
 
 def _hit(member: Member, rank: int) -> Hit:

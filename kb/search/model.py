@@ -116,12 +116,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The hits of one kind. ``label`` is an English msgid (plural noun), ``icon`` a Tabler icon name."""
+    """The hits of one kind. ``label`` is an English msgid (plural noun), ``icon`` a Tabler icon name.
+
+    ``notices`` say what of this kind was not looked through.
+    """
 
     kind: str
     label: str
     icon: str
     hits: Sequence[Hit]
+    notices: Sequence[Reason] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

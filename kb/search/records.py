@@ -17,7 +17,7 @@ from typing import Protocol
 
 from compagnon.auth.model import Member
 from kb.search.analysis import fold, tokens
-from kb.search.model import Hit
+from kb.search.model import Found
 from kb.search.question import Question, Word, ask
 
 RECORD_LOCALE = "fr"  # one analysis for all records, whatever their language: questions are read the same way
@@ -34,13 +34,18 @@ class RecordQuery:
     ``text``      as typed, without control characters;
     ``lexemes``   for each word its possible lexemes (French, English), stop words left out;
     ``tsquery``   ready for ``%(q)s::tsquery``: every word must match, the last one as a prefix; empty without words;
+    ``lead``, ``last``  the same for all words but the last, and for the last alone; ``lead`` is empty for one word;
     ``digits``    the digits when the question holds three or more (phone numbers, ticket numbers, serials), else empty;
-    ``like``      ``%text%`` with LIKE's own signs escaped by a backslash, for ``ILIKE``.
+    ``like``      ``%text%`` with LIKE's own signs escaped by a backslash, for ``ILIKE``;
+    ``question``  what all of this was made of, for the highlighter.
     """
 
     text: str
+    question: Question = Question()
     lexemes: tuple[tuple[str, ...], ...] = ()
     tsquery: str = ""
+    lead: str = ""
+    last: str = ""
     digits: str = ""
     like: str = "%%"
 
@@ -63,8 +68,12 @@ class RecordSource(Protocol):
     @property
     def icon(self) -> str: ...
 
-    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
-        """The best hits that ``member`` may read, best first, at most ``limit``. Filter inside the SQL."""
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Found:
+        """The best hits that ``member`` may read, best first, at most ``limit``, and notices on what was not searched.
+
+        What the member may not read is filtered inside the SQL, so that it is neither found nor counted; every kind's
+        rule begins with ``reads_records(reader)``.
+        """
         ...
 
 
@@ -80,8 +89,11 @@ def of_question(question: Question) -> RecordQuery:
     kept = [word for word in question.words if not word.stop and word.inside < 0]
     return RecordQuery(
         text=text,
+        question=question,
         lexemes=tuple(_readings(word) for word in kept),
         tsquery=tsquery(kept),
+        lead=tsquery(kept[:-1], beginning=False),
+        last=tsquery(kept[-1:]),
         digits=digits if len(digits) >= MINIMUM_DIGITS else "",
         like=like_pattern(text),
     )
@@ -91,11 +103,11 @@ def _readings(word: Word) -> tuple[str, ...]:
     return tuple(term.text for term in word.terms if not term.prefix)
 
 
-def tsquery(words: Sequence[Word]) -> str:
-    """Text for ``::tsquery``: every word in one of its readings, or begun like it where it is the last one."""
+def tsquery(words: Sequence[Word], *, beginning: bool = True) -> str:
+    """Text for ``::tsquery``: every word in one of its readings; ``beginning``: or begun like it, for the last one."""
     parts = []
     for index, word in enumerate(words):
-        last = index == len(words) - 1
+        last = beginning and index == len(words) - 1
         readings = [f"{quote_lexeme(text)}{':*' if last else ''}" for text in _readings(word)]
         if last and not word.whole:
             readings.append(f"{quote_lexeme(fold(word.text))}:*")

@@ -246,7 +246,8 @@ class Search:
         except Exception:  # one kind that fails must not take the others with it
             log.exception("%s could not be searched", source.kind)
             return None
-        return Group(kind=source.kind, label=source.label, icon=source.icon, hits=tuple(found[:limit]))
+        best = tuple(found.hits[:limit])
+        return Group(kind=source.kind, label=source.label, icon=source.icon, hits=best, notices=found.notices)
 
 
 async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None] | None) -> int:

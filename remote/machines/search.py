@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compagnon.auth.model import Member
 from compagnon.db import Database
 from compagnon.i18n import N_
-from kb.search.model import Hit, Piece
+from kb.search.model import Found, Hit, Piece
 from kb.search.records import RecordQuery
 from remote.machines import store
 from remote.machines.model import Machine
@@ -25,13 +23,13 @@ class MachineRecords:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Found:
         text = query.text.strip()[:80]
         if len(text) < MINIMUM:
-            return []
+            return Found()
         async with self._db.connection() as conn:
             found = await store.search(conn, text, limit)
-        return [_hit(machine, position) for position, machine in enumerate(found)]
+        return Found(hits=[_hit(machine, position) for position, machine in enumerate(found)])
 
 
 def _hit(machine: Machine, position: int) -> Hit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from compagnon.auth.model import Member, Role
 from compagnon.db import Database
 from compagnon.errors import Invalid
 from kb.search import store
-from kb.search.model import Boost, Document, Filters, Hit, IndexPhase, Reason
+from kb.search.model import Boost, Document, Filters, Found, Hit, IndexPhase, Reason
 from kb.search.records import RecordQuery, record_query, tsvector_text
 from kb.search.service import NO_ANSWER, Search
 from kb.search.whoosh_engine import WhooshEngine
@@ -103,13 +103,13 @@ class Tickets:
                     (title, reader, tsvector_text(title)),
                 )
 
-    async def search(self, member: Member, query: RecordQuery, limit: int) -> Sequence[Hit]:
+    async def search(self, member: Member, query: RecordQuery, limit: int) -> Found:
         values = {
             "member": member.id, "tsquery": query.tsquery, "like": query.like, "number": query.number, "limit": limit
         }  # fmt: skip
         async with self.db.connection() as conn:
             rows = await (await conn.execute(self.SEARCH, values)).fetchall()
-        return [Hit(kind="ticket", id=str(id_), title=title, url=f"/tickets/{id_}") for id_, title in rows]
+        return Found(hits=[Hit(kind="ticket", id=str(id_), title=title, url=f"/tickets/{id_}") for id_, title in rows])
 
 
 @pytest.fixture

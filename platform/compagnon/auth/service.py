@@ -62,9 +62,13 @@ class Members:
         async with self._db.connection() as conn:
             return {member.id: member for member in await store.several(conn, sorted(ids))}
 
-    async def find(self, fragment: str, limit: int = 10) -> Sequence[Member]:
-        """Active members whose name or address holds ``fragment``, accents aside; who is available comes first."""
-        return await self.listed(fragment=fragment, limit=limit)
+    async def find(self, fragment: str, limit: int = 10, *, reader: int) -> Sequence[Member]:
+        """Active members whose name, address or phone holds ``fragment``, accents aside; who is available comes first.
+
+        Nobody for a ``reader`` who is no longer a member.
+        """
+        async with self._db.connection() as conn:
+            return await store.find(conn, _fragment(fragment), reader=reader, limit=max(1, min(limit, LIST_LIMIT)))
 
     async def listed(
         self,
@@ -79,7 +83,7 @@ class Members:
         async with self._db.connection() as conn:
             return await store.listed(
                 conn,
-                fragment=" ".join(fragment.replace("\x00", "").split())[:100],
+                fragment=_fragment(fragment),
                 skill=skill or None,
                 level=level,
                 departement=departement or None,
@@ -274,6 +278,10 @@ class Members:
         if member is None:
             raise NotFound(N_("There is no such member."))
         return member
+
+
+def _fragment(raw: str) -> str:
+    return " ".join(raw.replace("\x00", "").split())[:100]
 
 
 def _known(value: str, known: Collection[str], field: str) -> str:

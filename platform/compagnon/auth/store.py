@@ -31,6 +31,17 @@ WHERE (%(inactive)s OR m.active)
 ORDER BY m.active DESC, available DESC, unaccent(lower(m.name)), m.id
 LIMIT %(limit)s
 """  # noqa: S608 - constants
+# Who may find a member: any member finds any other who is one still.
+READABLE: LiteralString = "m.active AND reads_records(%(reader)s)"
+FIND = f"""
+SELECT {COLUMNS} FROM members m
+WHERE {READABLE}
+  AND (unaccent(lower(m.name)) LIKE '%%' || unaccent(lower(%(fragment)s)) || '%%'
+       OR m.email LIKE '%%' || lower(%(fragment)s) || '%%'
+       OR (%(digits)s <> '' AND regexp_replace(m.phone, '[^0-9]', '', 'g') LIKE '%%' || %(digits)s || '%%'))
+ORDER BY available DESC, unaccent(lower(m.name)), m.id
+LIMIT %(limit)s
+"""  # noqa: S608 - constants
 BY_SKILL = f"""
 SELECT {COLUMNS}, s.level FROM member_skills s JOIN members m ON m.id = s.member_id
 WHERE s.skill = %(skill)s AND s.level >= %(level)s AND m.active
@@ -105,9 +116,8 @@ async def listed(
     inactive: bool,
     limit: int,
 ) -> list[Member]:
-    escaped = fragment.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     values = {
-        "fragment": escaped,
+        "fragment": _literal(fragment),
         "skill": skill,
         "level": level,
         "departement": departement,
@@ -115,6 +125,17 @@ async def listed(
         "limit": limit,
     }
     return await _all(conn, LIST, values)
+
+
+async def find(conn: Connection, fragment: str, *, reader: int, limit: int) -> list[Member]:
+    digits = "".join(c for c in fragment if c.isascii() and c.isdigit())
+    only = not any(c.isalpha() for c in fragment) and len(digits) >= 3
+    values = {"fragment": _literal(fragment), "digits": digits if only else "", "reader": reader, "limit": limit}
+    return await _all(conn, FIND, values)
+
+
+def _literal(fragment: str) -> str:
+    return fragment.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def by_skill(conn: Connection, skill: str, level: int) -> list[SkilledMember]:

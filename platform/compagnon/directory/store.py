@@ -82,12 +82,12 @@ IN_DEPARTEMENT: LiteralString = """
 AND (%(departement)s::text IS NULL OR EXISTS (
     SELECT FROM sites d WHERE d.client_id = clients.id AND d.departement = %(departement)s))
 """
-
-
+# Who may find a client: any member finds any client that is not archived; reader NULL: the product itself asks.
+READABLE: LiteralString = "active AND (%(reader)s::bigint IS NULL OR reads_records(%(reader)s))"
 # Ranking tens of thousands would take longer than anyone waits, and nobody reads them: the first 5,000 are ranked.
 EVERYONE: LiteralString = f"""
 WITH best AS MATERIALIZED (
-    SELECT id, kind, name, 0 AS rank FROM clients WHERE active {IN_DEPARTEMENT}
+    SELECT id, kind, name, 0 AS rank FROM clients WHERE {READABLE} {IN_DEPARTEMENT}
     ORDER BY name, id LIMIT %(limit)s OFFSET %(offset)s)
 {HIT}"""  # noqa: S608 - constants
 
@@ -96,7 +96,7 @@ def _search(count: int) -> LiteralString:
     where: LiteralString = "".join(TERM[:count])
     return f"""
 WITH found AS MATERIALIZED (
-    SELECT id, kind, name, search FROM clients WHERE active AND {where} {IN_DEPARTEMENT} LIMIT 5000),
+    SELECT id, kind, name, search FROM clients WHERE {READABLE} AND {where} {IN_DEPARTEMENT} LIMIT 5000),
 best AS MATERIALIZED (
     SELECT id, kind, name, {RANK} AS rank FROM found ORDER BY rank, name, id LIMIT %(limit)s OFFSET %(offset)s)
 {HIT}"""  # noqa: S608 - constants
@@ -115,11 +115,12 @@ async def several(conn: Connection, ids: Sequence[int]) -> list[Client]:
 
 
 async def search(
-    conn: Connection, terms: Sequence[str], *, departement: str | None, limit: int, offset: int
+    conn: Connection, terms: Sequence[str], *, departement: str | None, limit: int, offset: int, reader: int | None
 ) -> list[ClientHit]:
     values: dict[str, Any] = {f"t{index}": _literal(term) for index, term in enumerate(terms)}
     values |= {f"p{index}": "% " if len(term) < 3 else "%" for index, term in enumerate(terms)}
     values |= {"first": terms[0] if terms else "", "departement": departement, "limit": limit, "offset": offset}
+    values |= {"reader": reader}
     return await _all(conn, ClientHit, SEARCH[len(terms)], values)
 
 

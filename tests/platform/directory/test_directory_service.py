@@ -162,5 +162,6 @@ async def test_the_index_serves_the_search(bare: Kernel, fournil: int, term: str
         await conn.execute("SET LOCAL enable_seqscan = off")
         await conn.execute("DROP INDEX clients_name")
         values = {"t0": term, "p0": prefix, "first": term, "departement": None, "limit": 10, "offset": 0}
+        values["reader"] = None
         plan = await (await conn.execute("EXPLAIN " + store.SEARCH[1], values)).fetchall()
     assert "clients_search" in "".join(row[0] for row in plan)
