@@ -9,15 +9,18 @@ from compagnon.auth.model import Member
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, DashboardPanel, Feature, NavItem, Panel
+from kb.learning.service import Learning
 from kb.search.model import Document
 from kb.search.service import Search
 from procedures.environments import web as environments_web
 from procedures.environments.service import Environments
 from procedures.library import indexing, web_edit, web_review
 from procedures.library import web as library_web
+from procedures.library.preview import previewer
 from procedures.library.service import Library
 from procedures.ports import MachineGateway, RunObserver, TicketGate
 from procedures.runs import web as runs_web
+from procedures.runs.lessons import RunLessons
 from procedures.runs.service import Runs
 
 
@@ -48,6 +51,7 @@ def build(
     kernel: Kernel,
     *,
     search: Search,
+    learning: Learning,
     gateway: MachineGateway,
     gate: TicketGate,
     observers: Sequence[RunObserver] = (),
@@ -55,9 +59,12 @@ def build(
     """The services and pages of procedures, environments and runs."""
     library = Library(kernel, search)
     environments = Environments(kernel.db, library)
-    runs = Runs(kernel, library, gateway, gate, observers)
+    lessons = RunLessons(kernel.db, gate, learning)
+    learning.outcomes(lessons)
+    runs = Runs(kernel, library, gateway, gate, (*observers, lessons))
     for kind in indexing.KINDS:
         search.library_source(kind, Source(library=library, kind=kind))
+        search.preview(kind, previewer(library))
     feature = Feature(
         package="procedures",
         handlers=[

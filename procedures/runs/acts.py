@@ -103,7 +103,7 @@ class Acts(RunBoard):
             run_id = await store.start(
                 conn,
                 version_id=version.id,
-                machine_id=machine_id,
+                machine=machine,
                 ticket_id=ticket_id,
                 parent_id=parent[0] if parent else None,
                 parent_step=parent[1] if parent else None,

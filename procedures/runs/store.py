@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from compagnon.db import Connection
+from kb.learning.model import Outcome as RunsOutcome
+from procedures.ports import MachineRef
 from procedures.runs.model import Attempt, Evidence, EvidenceKind, Handover, Outcome, Run, RunState, Visit
 
 T = TypeVar("T")
@@ -41,10 +44,10 @@ UNSETTLED = (
 )
 
 START = """
-INSERT INTO runs (version_id, machine_id, ticket_id, parent_id, parent_step, started_by, member_id, parameters,
-    current_step)
-VALUES (%(version_id)s, %(machine_id)s, %(ticket_id)s, %(parent_id)s, %(parent_step)s, %(member)s, %(member)s,
-    %(parameters)s, %(step)s)
+INSERT INTO runs (version_id, machine_id, environment, ticket_id, parent_id, parent_step, started_by, member_id,
+    parameters, current_step)
+VALUES (%(version_id)s, %(machine_id)s, %(environment)s, %(ticket_id)s, %(parent_id)s, %(parent_step)s, %(member)s,
+    %(member)s, %(parameters)s, %(step)s)
 RETURNING id
 """
 MOVE = """
@@ -66,6 +69,15 @@ SELECT a.name AS from_name, b.name AS to_name, h.created_at FROM run_handovers h
 JOIN members a ON a.id = h.from_id JOIN members b ON b.id = h.to_id WHERE h.run_id = %(id)s ORDER BY h.id
 """
 RESULT = "UPDATE runs SET result = %(result)s WHERE id = %(id)s"
+OUTCOMES = """
+SELECT 'procedure:' || d.code || '.' || d.locale AS document, coalesce(r.environment, '') AS environment,
+    count(*) FILTER (WHERE r.state = 'completed' AND coalesce(r.result->>'state', '') <> 'failed')::int AS well,
+    count(*)::int AS total
+FROM runs r JOIN procedure_versions v ON v.id = r.version_id JOIN procedure_documents d ON d.id = v.document_id
+WHERE r.state <> 'active' AND r.ended_at > now() - %(age)s
+GROUP BY d.code, d.locale, GROUPING SETS ((r.environment), ())
+HAVING GROUPING(r.environment) = 1 OR r.environment <> ''
+"""
 
 VISIT = """
 SELECT s.id, s.run_id, s.ordinal, s.step_id, s.outcome, s.deviation, s.justification, s.attested_by,
@@ -188,7 +200,7 @@ async def start(
     conn: Connection,
     *,
     version_id: int,
-    machine_id: int | None,
+    machine: MachineRef | None,
     ticket_id: int | None,
     parent_id: int | None,
     parent_step: str | None,
@@ -197,7 +209,8 @@ async def start(
     step: str,
 ) -> int:
     """A new run at its first step; its id."""
-    params = {"version_id": version_id, "machine_id": machine_id, "ticket_id": ticket_id, "parent_id": parent_id}
+    where = {"machine_id": machine and machine.id, "environment": (machine.environment or None) if machine else None}
+    params = {"version_id": version_id, "ticket_id": ticket_id, "parent_id": parent_id, **where}
     more = {"parent_step": parent_step, "member": member_id, "parameters": Jsonb(dict(parameters)), "step": step}
     run_id = await _value(conn, START, **params, **more)
     await conn.execute(ARRIVE, {"id": run_id, "step": step})
@@ -239,6 +252,11 @@ async def handovers(conn: Connection, run_id: int) -> list[Handover]:
 
 async def set_result(conn: Connection, run_id: int, result: Mapping[str, Any]) -> None:
     await conn.execute(RESULT, {"id": run_id, "result": Jsonb(dict(result))})
+
+
+async def outcomes(conn: Connection, age: timedelta) -> list[RunsOutcome]:
+    """How the runs ended that ended in this time: by document and environment, and by document ("")."""
+    return await _all(conn, RunsOutcome, OUTCOMES, age=age)
 
 
 async def visits(conn: Connection, run_id: int) -> list[Visit]:

@@ -54,7 +54,9 @@ def build_services(settings: Settings, database_url: str) -> Services:
     kernel = build_kernel(settings, Database(database_url, size=settings.database_pool))
     kb = build_kb(kernel)
     link, gate, rooms = AgentLink(kernel), Gate(kernel), Rooms(kernel)
-    procedures = build_procedures(kernel, search=kb.search, gateway=link, gate=gate, observers=[rooms])
+    procedures = build_procedures(
+        kernel, search=kb.search, learning=kb.learning, gateway=link, gate=gate, observers=[rooms]
+    )
     kb.articles.procedures = _ForArticles(procedures=procedures)
     remote = build_remote(
         kernel,
