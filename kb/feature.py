@@ -1,4 +1,4 @@
-"""What the knowledge base adds to the application: the search and the articles."""
+"""What the knowledge base adds to the application: the search, what is learned from it, and the articles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, DashboardPanel, Feature, Panel
 from kb.articles.indexing import KIND as ARTICLE
+from kb.articles.preview import previewer
 from kb.articles.service import Articles
+from kb.learning import web as learning_web
+from kb.learning.service import Learning
+from kb.saved import web as saved_web
+from kb.saved.service import SavedSearches
 from kb.search import web
 from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
@@ -27,27 +32,41 @@ class Kb:
     search: Search
     articles: Articles
     synonyms: Synonyms
+    learning: Learning
 
 
 def build(kernel: Kernel) -> Kb:
     """The other packages register their sources with ``search`` while they are built."""
     search = Search(kernel.db, WhooshEngine(kernel.settings.data_dir / "search"))
-    search.record_source(DirectorySource(kernel.directory))
+    clients = DirectorySource(kernel.directory)
+    search.record_source(clients)
+    search.preview("client", clients.preview)
     search.record_source(MembersSource(kernel.members))
     articles = Articles(kernel, search)
     search.library_source(ARTICLE, articles)
+    search.preview(ARTICLE, previewer(articles))
     synonyms = Synonyms(kernel)
     search.synonyms(synonyms)
+    learning = Learning(kernel.db, search.changed)
+    search.evidence(learning)
     feature = Feature(
         package="kb",
-        handlers=[*web.HANDLERS, *synonyms_web.HANDLERS],
-        dependencies={"search": search, "articles": articles, "synonyms": synonyms, "previews": Preview(search)},
+        handlers=[*web.HANDLERS, *synonyms_web.HANDLERS, *learning_web.HANDLERS, *saved_web.HANDLERS],
+        dependencies={
+            "search": search,
+            "articles": articles,
+            "synonyms": synonyms,
+            "previews": Preview(search),
+            "learning": learning,
+            "saved": SavedSearches(kernel.db),
+        },
         actions=[Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange")],
         topics={"search": _everyone("index"), "synonyms": _everyone("list")},
         dashboard_panels=[_synonyms_waiting(synonyms)],
         lifespan=(search.working, synonyms.following),
+        tasks=learning.register,
     )
-    return Kb(feature=feature, search=search, articles=articles, synonyms=synonyms)
+    return Kb(feature=feature, search=search, articles=articles, synonyms=synonyms, learning=learning)
 
 
 def _everyone(known: str) -> Callable[[Member, str], Awaitable[bool]]:

@@ -24,6 +24,7 @@ from remote.machines.desk import Desk
 from remote.machines.drift import Drift
 from remote.machines.model import Machine
 from remote.machines.panels import client_panel, dashboard_panel
+from remote.machines.preview import previewer
 from remote.machines.scheduler import CheckScheduler
 from remote.machines.search import MachineRecords
 from remote.machines.service import Machines
@@ -78,6 +79,7 @@ def build(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
     )
     search.record_source(MachineRecords(kernel.db))
+    search.preview("machine", previewer(link.machines))
     return Remote(
         machines=link.machines,
         drift=drift,

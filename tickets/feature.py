@@ -28,6 +28,7 @@ from tickets.desk.web import TicketPages
 from tickets.escalation.service import Escalations
 from tickets.escalation.web import EscalationPages, asked
 from tickets.gate import Gate
+from tickets.listing.preview import previewer
 from tickets.listing.service import TicketList
 from tickets.listing.web import TicketListPages
 from tickets.search import TicketRecords
@@ -66,6 +67,7 @@ def build(
     closer = Closer(kernel, desk, runs=runs, sessions=sessions, library=library, escalations=escalations)
     stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, escalations=escalations)
     search.record_source(TicketRecords(kernel.db))
+    search.preview("ticket", previewer(kernel.db))
     feature = Feature(
         package="tickets",
         handlers=[DashboardPages, CapturePages, TicketListPages, TicketPages, asked, EscalationPages, ClosingPages],

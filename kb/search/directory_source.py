@@ -6,8 +6,11 @@ from compagnon.auth.model import Member
 from compagnon.directory.model import ClientHit
 from compagnon.directory.service import Directory
 from compagnon.i18n import N_
+from compagnon.web.feature import Panel
 from kb.search.model import Found, Hit, Piece
 from kb.search.records import RecordQuery
+
+MAX_DIGITS = 18  # of an id; a bigint holds more
 
 
 class DirectorySource:
@@ -24,6 +27,12 @@ class DirectorySource:
         """See RecordSource."""
         found = await self._directory.search(query.text, limit, reader=member.id)
         return Found(hits=[_hit(client, rank) for rank, client in enumerate(found)])
+
+    async def preview(self, _member: Member, id: str) -> Panel | None:
+        """How to reach the client; every member may read the directory."""
+        if not (id.isascii() and id.isdigit()) or len(id) > MAX_DIGITS:
+            return None
+        return Panel(template="kb/client_preview.html", context={"sheet": await self._directory.sheet(int(id))})
 
 
 def _hit(client: ClientHit, rank: int) -> Hit:

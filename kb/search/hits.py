@@ -38,6 +38,9 @@ def _hit(item: Ranked, highlighter: Highlighter, boosts: Mapping[str, Boost], en
         score=item.score,
         why=_why(item, boosts, environment),
         badges=document.environments,
+        locale=document.locale,
+        state=document.state,
+        reviewed=document.reviewed,
     )
 
 

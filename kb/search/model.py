@@ -98,7 +98,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """``score`` only compares hits of one answer. ``badges`` are short plain texts, such as an environment's code."""
+    """``score`` only compares hits of one answer. ``badges`` are short plain texts, such as an environment's code.
+
+    ``locale``, ``state`` and ``reviewed`` are those of a library document; empty for records.
+    """
 
     kind: str
     id: str
@@ -108,6 +111,9 @@ class Hit:
     score: float = 0.0
     why: Sequence[Reason] = ()
     badges: Sequence[str] = ()
+    locale: str = ""
+    state: str = ""
+    reviewed: str = ""
 
     @property
     def key(self) -> str:
@@ -172,6 +178,20 @@ class Answer:
     facets: Facets = field(default_factory=Facets)
     notices: Sequence[Reason] = ()
     corrected: Correction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the search page shows: one ranked list of the library, then the records, kind by kind."""
+
+    library: Found = field(default_factory=Found)
+    records: Sequence[Group] = ()
+    notices: Sequence[Reason] = ()
+
+    @property
+    def count(self) -> int:
+        """How much was found, at least."""
+        return self.library.total + sum(len(group.hits) for group in self.records)
 
 
 class IndexPhase(StrEnum):

@@ -19,15 +19,17 @@ from kb.search.hits import hits
 from kb.search.indexer import Indexer, Report
 from kb.search.library import Library, Outcome
 from kb.search.library_source import LibrarySource
-from kb.search.model import MAX_LIMIT, Answer, Boost, Filters, Found, Group, Hit, Progress, Reason, document_key
+from kb.search.model import MAX_LIMIT, Answer, Boost, Filters, Found, Group, Hit, Page, Progress, Reason, document_key
 from kb.search.outbox import Worker
 from kb.search.ports import Evidence, Synonyms
+from kb.search.previews import Preview, Previews
 from kb.search.question import Question, ask
 from kb.search.records import RecordQuery, RecordSource, of_question
 from kb.search.suggesting import adjusted
 
 log = logging.getLogger(__name__)
 TIMEOUT = 2.0  # seconds for each kind of record
+FEW_RECORDS = 5  # of a kind, on a page of all kinds
 POLL = 0.2  # seconds between two looks at a build that another process does
 KNOWN_KINDS = {
     "procedure": (N_("Procedures"), "list-check"),
@@ -57,6 +59,7 @@ class Search:
         self._sources: dict[str, LibrarySource] = {}
         self._indexer = Indexer(db, engine, self._sources)
         self._library = Library(db, engine)
+        self.previews = Previews()
 
     # registration, while wiring
 
@@ -78,6 +81,13 @@ class Search:
         """Register what is known from the field: past questions go into the index, the rest into the ranking."""
         self._library.evidence = port
         self._indexer.evidence = port
+
+    def preview(self, kind: str, preview: Preview) -> None:
+        """Register what is shown of a document or record beside the results."""
+        self.previews.register(kind, preview)
+
+    def in_library(self, kind: str) -> bool:
+        return kind in self._shelves
 
     def kinds(self) -> Sequence[Group]:
         """Every kind that can be searched, as groups without hits, in the order in which they are shown."""
@@ -218,7 +228,49 @@ class Search:
             corrected=found.corrected,
         )
 
+    async def page(
+        self, member: Member, text: str, *, filters: Filters, first: int = 0, limit: int = 10, typing: bool = False
+    ) -> Page:
+        """The library's hits ``first`` to ``limit`` in one list, and what records ``member`` may find.
+
+        ``filters.kinds`` may name kinds of records too; any other filter leaves the records out.
+        """
+        question = ask(text, typing=typing)
+        if question.empty and not question.text:
+            return Page(notices=question.notices)
+        sources = self._record_sources(filters)
+        depth = limit if len(filters.kinds) == 1 else FEW_RECORDS
+        library, groups = await asyncio.gather(
+            self._library_page(question, filters, first, limit, member.locale),
+            asyncio.gather(*(self._record_group(member, source, of_question(question), depth) for source in sources)),
+        )
+        missed = (Reason(message=NO_ANSWER),) if None in groups else ()
+        start = first if len(filters.kinds) == 1 else 0
+        records = [replace(group, hits=group.hits[start:]) for group in groups if group and group.hits[start:]]
+        return Page(library=library, records=records, notices=(*library.notices, *missed))
+
     # inside
+
+    def _record_sources(self, filters: Filters) -> list[RecordSource]:
+        if replace(filters, kinds=()) != Filters():
+            return []
+        return [source for kind, source in self._records.items() if not filters.kinds or kind in filters.kinds]
+
+    async def _library_page(self, question: Question, filters: Filters, first: int, limit: int, locale: str) -> Found:
+        shelves = [kind for kind in self._shelves if not filters.kinds or kind in filters.kinds]
+        if not shelves or question.empty:
+            return Found(notices=question.notices)
+        wanted = replace(filters, kinds=tuple(shelves) if filters.kinds else ())
+        environment = filters.environments[0] if len(filters.environments) == 1 else None
+        outcome = await self._library.rank(question, wanted, min(MAX_LIMIT, 2 * limit), environment=environment)
+        ranked = adjusted(outcome.ranking.ranked, locale=locale, weights={})[first:limit]
+        return Found(
+            hits=hits(outcome.question, ranked, outcome.boosts, environment=environment),
+            total=outcome.ranking.total,
+            facets=outcome.ranking.facets,
+            notices=outcome.notices,
+            corrected=outcome.corrected,
+        )
 
     async def _library_groups(
         self, question: Question, shelves: Sequence[str], filters: Filters, limit: int, locale: str

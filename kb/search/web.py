@@ -1,74 +1,124 @@
-"""The search page, and what the global search box and the command palette ask while someone types."""
+"""The search page, its previews, and what the global search box and the command palette ask while someone types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.background_tasks import BackgroundTask
+from litestar.params import FromPath, Parameter
 from litestar.response import Template
 from litestar.types import ControllerRouterHandler
 
 from compagnon.auth.model import Member
-from compagnon.i18n import N_, gettext
 from compagnon.i18n.catalogues import set_locale
 from compagnon.web import context as contexts
-from compagnon.web.render import fragment, is_htmx, page
+from compagnon.web.render import fragment, is_htmx, page, rendered_panels
+from kb.learning.model import RETENTION
+from kb.learning.service import Learning
+from kb.saved.service import SavedSearches
+from kb.search import shown, typed, words
+from kb.search.asking import DEEPEST, PER_PAGE, TOO_DEEP, Asked, read
 from kb.search.highlight import snippet_html
-from kb.search.model import Answer, Filters, Group, Hit, Reason
-from kb.search.question import Question, ask
+from kb.search.model import MAX_QUERY_CHARACTERS, Page, Reason
+from kb.search.question import ask, clean
 from kb.search.service import Search
 
 AnyRequest = Request[Any, Any, Any]
-# Longer questions are cut with a notice, not refused; the bound only keeps the address itself reasonable.
-Asked = Annotated[str, Parameter(max_length=4_000)]
-Code = Annotated[str, Parameter(max_length=100)]
-PER_GROUP = 6
-PER_KIND = 50
-TYPED_LIMIT = 4  # hits of a group while typing
-SINGLE_WORDS = 4  # words offered one by one when nothing was found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallback:
-    """Another question that may find something. ``label`` is a msgid whose ``{words}`` is ``words``."""
-
-    label: str
-    words: str
-    url: str
+MORE = "kb-more"  # the part of the page that further results replace
+OWN_SITE = frozenset({None, "same-origin", "none"})
 
 
 @get("/search")
 async def search_page(
-    request: AnyRequest,
-    member: Member,
-    search: Search,
-    q: Asked = "",
-    kind: Code = "",
-    environment: Code = "",
-    skill: Code = "",
+    request: AnyRequest, member: Member, search: Search, learning: Learning, saved: SavedSearches
 ) -> Template:
-    """All that is found for ``q``; ``kind``, ``environment`` and ``skill`` narrow it."""
-    filters = Filters(environments=(environment,) if environment else (), skills=(skill,) if skill else ())
-    limit = PER_KIND if kind else PER_GROUP
-    answer = await search.answer(member, q, limit, kind=kind, filters=filters, typing=True)
-    chosen = {"kind": kind, "environment": environment, "skill": skill}
-    context: dict[str, Any] = {
-        "asked": ask(q),
-        "answer": answer,
-        "chosen": chosen,
-        "kinds": search.kinds(),
-        "link": _Linker(q, chosen),
-        "fallbacks": [] if answer.groups else fallbacks(ask(q), chosen),
+    """All that is found for `q`; `kind`, `environment`, `os`, `skill`, `locale`, `state` (repeatable) narrow it."""
+    asked = read(request.query_params.multi_items())
+    if not clean(asked.text):
+        context = await _context(search, learning, asked, Page())
+        own = {"saved": await saved.of(member), "recent": await learning.recent(member), "keep_days": RETENTION.days}
+        return page(request, "kb/search.html", shown="", **{**context, **own})
+    found = Page() if asked.deep else await _found(search, member, asked)
+    answer = _answer(request, asked, await _context(search, learning, asked, found))
+    if _counts(request, asked):
+        answer.background = BackgroundTask(learning.asked, member, asked.text, None if asked.chosen else found.count)
+    return answer
+
+
+async def _found(search: Search, member: Member, asked: Asked) -> Page:
+    first = (asked.page - 1) * PER_PAGE
+    return await search.page(member, asked.text, filters=asked.filters, first=first, limit=asked.limit, typing=True)
+
+
+def _answer(request: AnyRequest, asked: Asked, context: dict[str, Any]) -> Template:
+    status = 422 if asked.deep else 200
+    if is_htmx(request) and request.headers.get("hx-target") == MORE:
+        return fragment(request, "kb/further.html", status_code=status, **context)
+    if is_htmx(request):
+        return fragment(request, "kb/results.html", status_code=status, **context)
+    text = clean(asked.text)[:MAX_QUERY_CHARACTERS]
+    return page(request, "kb/search.html", status_code=status, shown=text, saved=(), recent=(), **context)
+
+
+def _counts(request: AnyRequest, asked: Asked) -> bool:
+    """Whether this is a question to remember: not one half typed, a further page, or another site's doing."""
+    half = request.headers.get("x-typing") == "1"
+    return not half and not asked.deep and asked.page == 1 and request.headers.get("sec-fetch-site") in OWN_SITE
+
+
+async def _context(search: Search, learning: Learning, asked: Asked, found: Page) -> dict[str, Any]:
+    kinds = {group.kind: (group.label, group.icon) for group in search.kinds()}
+    question = ask(asked.text)
+    asked = replace(asked, text=question.text)
+    environments = asked.chosen.get("environment", ())
+    environment = environments[0] if len(environments) == 1 else None
+    deep = (Reason(message=TOO_DEEP, params={"limit": str(DEEPEST * PER_PAGE)}),) if asked.deep else ()
+    return {
+        "asked": asked,
+        "library": found.library,
+        "records": found.records,
+        "count": found.count,
+        "notices": (*asked.notices, *deep, *found.notices),
+        "corrected": found.library.corrected,
+        "signals": await learning.signals([hit.key for hit in found.library.hits], environment=environment),
+        "chosen": shown.chosen(asked, kinds),
+        "facets": shown.facets(asked, found, kinds),
+        "fallbacks": [] if found.count else shown.fallbacks(question, asked),
+        "first": (asked.page - 1) * PER_PAGE,
+        "more": _more(asked, found),
+        "deepest": DEEPEST,
+        "per_page": PER_PAGE,
+        "shelves": kinds,
+        "states": words.STATES,
+        "languages": words.LANGUAGES,
+        "examples": typed.EXAMPLES,
+        "previews": search.previews,
+        "day": words.day,
         "snippet_html": snippet_html,
         "index": await search.progress(),
     }
-    if is_htmx(request):
-        return fragment(request, "kb/results.html", **context)
-    return page(request, "kb/search.html", **context)
+
+
+def _more(asked: Asked, found: Page) -> bool:
+    """Whether there is more than is shown up to this page; of records this is only known by a full page."""
+    if found.library.hits:
+        return len(found.library.hits) == PER_PAGE and found.library.total > asked.limit
+    return bool(asked.kind) and any(len(group.hits) == PER_PAGE for group in found.records)
+
+
+@get("/search/preview/{kind:str}/{document_id:str}")
+async def preview(
+    request: AnyRequest, kind: FromPath[str], document_id: FromPath[str], member: Member, search: Search
+) -> Template:
+    """What a result holds, in short, for the pane beside the list; nothing of what the member may not read."""
+    panel = await search.previews.show(member, kind, document_id)
+    set_locale(contexts.need(request.scope).locale)
+    rendered = rendered_panels(request, [panel])[0] if panel else ""
+    status = 200 if panel else 404
+    return fragment(request, "kb/preview.html", status_code=status, shown=rendered, kind=kind, id=document_id)
 
 
 @get("/search/suggest")
@@ -76,79 +126,21 @@ async def search_suggest(
     request: AnyRequest,
     member: Member,
     search: Search,
-    q: Asked = "",
-    limit: Annotated[int, Parameter(ge=1, le=10)] = TYPED_LIMIT,
+    saved: SavedSearches,
+    limit: Annotated[int, Parameter(ge=1, le=10)] = typed.LIMIT,
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
+    q = read(request.query_params.multi_items()).text
     answer = await search.answer(member, q, limit, typing=True)
     if is_htmx(request):
         return fragment(request, "kb/suggestions.html", answer=answer, snippet_html=snippet_html, q=q)
     set_locale(contexts.need(request.scope).locale)
-    return Response(as_json(answer, q), media_type="application/json", headers={"Cache-Control": "no-store"})
+    own = typed.fitting(await saved.of(member), q)
+    return Response(
+        typed.as_json(answer, q, own, search.in_library),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
-def as_json(answer: Answer, q: str) -> dict[str, Any]:
-    """The answer for scripts. ``snippet_html`` is safe HTML (text and ``<mark>``); everything else is plain text."""
-    return {
-        "q": q,
-        "groups": [_group_json(group) for group in answer.groups],
-        "notices": [say(notice) for notice in answer.notices],
-        "more": f"/search?{urlencode({'q': q})}",
-    }
-
-
-def _group_json(group: Group) -> dict[str, Any]:
-    hits = [_hit_json(hit) for hit in group.hits]
-    return {"kind": group.kind, "label": gettext(group.label), "icon": group.icon, "hits": hits}
-
-
-def _hit_json(hit: Hit) -> dict[str, Any]:
-    return {
-        "title": hit.title,
-        "url": hit.url,
-        "snippet_html": str(snippet_html(hit.snippet)),
-        "badges": list(hit.badges),
-        "why": [say(reason) for reason in hit.why],
-    }
-
-
-def say(reason: Reason) -> str:
-    """A reason or notice in the language of the page, as plain text."""
-    return gettext(reason.message, **reason.params)
-
-
-def fallbacks(question: Question, chosen: Mapping[str, str]) -> list[Fallback]:
-    """What to try when nothing was found: without filters, without quotes, then each word by itself."""
-    found = []
-    if any(chosen.values()):
-        found.append(
-            Fallback(label=N_("Search everything for “{words}”"), words=question.text, url=_url(question.text))
-        )
-    if question.phrases:
-        loose = " ".join(question.text.translate(str.maketrans('«»“”"', "     ")).split())
-        found.append(Fallback(label=N_("Search the words in any order: “{words}”"), words=loose, url=_url(loose)))
-    return [*found, *_single_words(question, N_("Search only “{words}”"))]
-
-
-def _single_words(question: Question, label: str) -> Sequence[Fallback]:
-    kept = [word.text for word in question.words if not word.stop and word.inside < 0 and len(word.text) > 2]
-    words = sorted(dict.fromkeys(kept), key=len, reverse=True)[:SINGLE_WORDS] if len(kept) > 1 else []
-    return [Fallback(label=label, words=word, url=_url(word)) for word in words]
-
-
-def _url(q: str, **chosen: str) -> str:
-    return "/search?" + urlencode({"q": q, **{name: value for name, value in chosen.items() if value}})
-
-
-class _Linker:
-    """``link(kind="ticket")``: the address of this page with one choice changed."""
-
-    def __init__(self, q: str, chosen: Mapping[str, str]) -> None:
-        self._q = q
-        self._chosen = chosen
-
-    def __call__(self, **changed: str) -> str:
-        return _url(self._q, **{**self._chosen, **changed})
-
-
-HANDLERS: Sequence[ControllerRouterHandler] = (search_page, search_suggest)
+HANDLERS: Sequence[ControllerRouterHandler] = (search_page, search_suggest, preview)

@@ -21,12 +21,14 @@ from procedures.library.service import Library
 from procedures.library.web import common, language
 
 AnyRequest = Request[Any, Any, Any]
+MAX_TITLE = 256  # characters of a title that comes from a search
 
 
 @get("/procedures/new")
 async def new(request: AnyRequest, member: Member) -> Template:
-    """The editor with an empty procedure."""
-    title = gettext(N_("What this procedure does"))
+    """The editor with an empty procedure; `?title=`: what was searched and not found."""
+    asked = Form(dict(request.query_params)).text("title", limit=MAX_TITLE, required=False)
+    title = asked or gettext(N_("What this procedure does"))
     return _editor(request, texts.skeleton(None, member.locale, title), action="/procedures/new", key="new")
 
 

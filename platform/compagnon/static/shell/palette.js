@@ -15,7 +15,7 @@ export function startPalette(data) {
   const refresh = () => {
     const q = input.value.trim();
     results.show(own(q));
-    if (q.length < 2) { suggester.stop(); return; }
+    if (q.length === 1) { suggester.stop(); return; }
     suggester.ask(q, (groups) => {
       if (dialog.open && input.value.trim() === q) results.show([...own(q), ...groups]);
     });
