@@ -100,6 +100,12 @@ class SearchEngine(Protocol):
         """For each term about how many documents hold it: in the field where most do. Raises IndexBroken."""
         ...
 
+    def vocabulary(self) -> Mapping[str, int]:
+        """Every word of the documents as written (lower case), past questions left out, and about how many documents
+        hold it. May take a second; never called for a question. Raises IndexBroken.
+        """
+        ...
+
     def count(self) -> int:
         """How many documents the index holds."""
         ...

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field, replace
 from compagnon.db import Database
 from compagnon.i18n import N_
 from kb.search import relating, store
+from kb.search.correcting import corrected, offered
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchEngine, SearchTimeout
 from kb.search.expanding import Thesaurus
 from kb.search.model import MAX_LIMIT, Boost, Correction, Document, Filters, Progress, Reason
 from kb.search.ports import Evidence, Synonyms
-from kb.search.question import Question
+from kb.search.question import Question, ask
+from kb.search.spelling import Speller
 
 log = logging.getLogger(__name__)
 TIMEOUT = 2.0  # seconds
+POOR = 3  # documents: when no more are found, another spelling of rare words is offered
 WEIGHED = 50  # best documents that evidence is asked for
 EVIDENCE_TIMEOUT = 0.5  # seconds; evidence that is late is left out
 TOO_SLOW = N_("The library took too long to answer: please use fewer words.")
@@ -40,6 +43,7 @@ class Library:
         self._db = db
         self._engine = engine
         self._thesaurus = Thesaurus()
+        self._speller = Speller(engine)
         self.synonyms: Synonyms | None = None
         self.evidence: Evidence | None = None
 
@@ -51,25 +55,30 @@ class Library:
         boosts: Mapping[str, Boost] | None = None,
         *,
         environment: str | None = None,
+        exact: bool = False,
     ) -> Outcome:
         """The best documents. ``boosts``: evidence that the caller has; more is asked for those that are found.
 
-        Never raises for a question: what went wrong is a notice.
+        ``exact``: another spelling is offered, never taken. Never raises for a question: what went wrong is a notice.
         """
         boosts = boosts or {}
         if question.empty and not boosts:
             return Outcome(question=question, notices=question.notices)
-        asked = self._expanded(question)
+
+        def work() -> Outcome:
+            return self._corrected(question, filters, max(limit, WEIGHED), boosts, exact=exact)
+
         try:
-            ranking = await self._search(asked, filters, max(limit, WEIGHED), boosts)
+            outcome = await asyncio.to_thread(work)
         except SearchTimeout:
             return Outcome(question=question, notices=(*question.notices, Reason(message=TOO_SLOW)))
         except IndexBroken as error:
             return Outcome(question=question, notices=(*question.notices, await self._report_broken(error)))
+        ranking = outcome.ranking
         known = await self._evidence(ranking.ranked, environment)
         loosened = (Reason(message=LOOSENED),) if ranking.loosened and ranking.total else ()
-        return Outcome(
-            question=asked,
+        return replace(
+            outcome,
             ranking=replace(ranking, ranked=weighed(ranking.ranked, known)[:limit]),
             notices=(*question.notices, *loosened),
             boosts={**known, **boosts},
@@ -100,15 +109,34 @@ class Library:
             self._thesaurus = Thesaurus(groups)
         return self._thesaurus.expand(question)
 
-    async def _search(self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost]) -> Ranking:
+    def _corrected(
+        self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost], *, exact: bool
+    ) -> Outcome:
+        """What is found as typed, or, where a word is nowhere in the library, with that word respelt."""
+        asked = self._outcome(question, filters, limit, boosts)
+        unknown = asked.ranking.unknown
+        if not unknown and (exact or asked.ranking.total > POOR):
+            return asked
+        dictionary = self._speller.dictionary()
+        text = corrected(question, unknown, dictionary) if unknown else offered(question, dictionary)
+        if not text:
+            return asked
+        automatic = bool(unknown) and not exact and not question.phrases
+        respelt = self._outcome(ask(text, typing=question.typing), filters, limit, boosts)
+        if not respelt.ranking.total:
+            return asked
+        return replace(
+            respelt if automatic else asked,
+            corrected=Correction(asked=question.text, text=text, automatic=automatic),
+        )
+
+    def _outcome(self, question: Question, filters: Filters, limit: int, boosts: Mapping[str, Boost]) -> Outcome:
+        expanded = self._expanded(question)
         weights = {key: boost.weight for key, boost in boosts.items()}
-
-        def work() -> Ranking:
-            return self._engine.search(
-                question, filters=filters, limit=min(limit, MAX_LIMIT), boosts=weights, timeout=TIMEOUT
-            )
-
-        return await asyncio.to_thread(work)
+        ranking = self._engine.search(
+            expanded, filters=filters, limit=min(limit, MAX_LIMIT), boosts=weights, timeout=TIMEOUT
+        )
+        return Outcome(question=expanded, ranking=ranking)
 
     async def _evidence(self, ranked: Sequence[Ranked], environment: str | None) -> Mapping[str, Boost]:
         """Without it the text alone ranks: it must never cost a person the answer."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from whoosh.matching.mcore import NullMatcher
 from whoosh.reading import TermNotFound
 from whoosh.util.numeric import byte_to_length
 
-from kb.search.whoosh_format import POSITION, Untyped
+from kb.search.whoosh_format import POSITION, WORDS, Untyped
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 K1 = 1.2
 B = 0.7
 _LENGTHS = np.array([byte_to_length(byte) for byte in range(256)], np.float32)
+AT_ONCE = 500  # words of the vocabulary read under one lock
 _OVERHEAD = 300  # bytes of a cache entry beside its arrays
 NOTHING: Ids = np.empty(0, np.int64)
 
@@ -108,6 +110,7 @@ class SegmentPostings:
         self._lock = threading.Lock()  # Whoosh's files keep a reading position
         self._lengths: dict[str, Floats] = {}
         self._spoken: dict[str, NDArray[np.bool_]] = {}
+        self._vocabulary: dict[str, int] | None = None
         self.field_length = {name: float(self._columns.field_length(name)) for name in schema.names()}
 
     def term(self, field: str, term: str, locale: str = "") -> Postings | None:
@@ -191,6 +194,23 @@ class SegmentPostings:
             known = self.field_length[field] and (field, wanted) in self._terms
             return int(self._terms.doc_frequency(field, wanted)) if known else 0
 
+    def vocabulary(self) -> Mapping[str, int]:
+        """Every word as written and how many documents hold it; read once, without blocking searches for long."""
+        if self._vocabulary is None:
+            found: dict[str, int] = {}
+            after = ""
+            while batch := self._some_words(after):
+                found.update(batch)
+                after = batch[-1][0] + "\0"
+            self._vocabulary = found
+        return self._vocabulary
+
+    def _some_words(self, start: str) -> list[tuple[str, int]]:
+        """The next words of the lexicon from ``start`` on, few enough that nobody waits long for the lock."""
+        with self._lock:
+            found = islice(self._lexicon(WORDS, "", start), AT_ONCE)
+            return [(word, int(self._terms.doc_frequency(WORDS, word.encode()))) for word in list(found)]
+
     def values(self, field: str) -> list[str]:
         """Every term of a small field (facets)."""
         with self._lock:
@@ -206,9 +226,9 @@ class SegmentPostings:
             self._terms.close()
             self._columns.close()
 
-    def _lexicon(self, field: str, prefix: str) -> Iterator[str]:
+    def _lexicon(self, field: str, prefix: str, start: str = "") -> Iterator[str]:
         wanted = prefix.encode()
-        for name, text in self._terms.terms_from(field, wanted):
+        for name, text in self._terms.terms_from(field, max(wanted, start.encode())):
             if name != field or not text.startswith(wanted):
                 return
             yield text.decode()

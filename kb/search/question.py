@@ -48,6 +48,7 @@ class Word:
     whole: bool = False
     inside: int = -1  # index of the whole identifier that this word is a part of
     fields: tuple[str, ...] = ()  # the only fields where it is looked for; empty: all
+    start: int = -1  # where it stands in the question's text
 
     @property
     def stop(self) -> bool:
@@ -77,6 +78,7 @@ class Question:
     phrases: tuple[Phrase, ...] = ()
     pairs: tuple[Pair, ...] = ()
     notices: tuple[Reason, ...] = field(default=())
+    typing: bool = False
 
     @property
     def empty(self) -> bool:
@@ -104,7 +106,9 @@ def ask(raw: str, *, typing: bool = False) -> Question:
     if len(words) > MAX_QUERY_TERMS:
         words = words[:MAX_QUERY_TERMS]
         notices.append(Reason(message=TOO_MANY, params={"limit": str(MAX_QUERY_TERMS)}))
-    return Question(text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(text), notices=tuple(notices))
+    return Question(
+        text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(text), notices=tuple(notices), typing=typing
+    )
 
 
 def _words(text: str, *, typing: bool) -> list[Word]:
@@ -124,7 +128,9 @@ def _word(text: str, same: Sequence[Token], before: Sequence[Word], *, prefix: b
     written = text[first.start : first.end]
     if prefix and not first.whole and len(written) >= 2:
         found.append(Term(fold(written), weight=0.8, prefix=True))
-    return Word(tuple(found), text=written, whole=first.whole, inside=_inside(written, first, before))
+    return Word(
+        tuple(found), text=written, whole=first.whole, inside=_inside(written, first, before), start=first.start
+    )
 
 
 def _readings(same: Sequence[Token]) -> list[Term]:

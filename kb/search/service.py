@@ -117,7 +117,8 @@ class Search:
             if await store.try_lock(conn):
                 return await self._indexer.rebuild(progress)
             await store.broken(conn)
-            return await _wait_for_build(conn, progress)
+            done = await _wait_for_build(conn, progress)
+            return await self._indexer.rebuild(progress) if done is None else done
 
     async def progress(self) -> Progress:
         """Whether the index is ready or being built, and how far."""
@@ -154,13 +155,15 @@ class Search:
         boosts: Mapping[str, Boost] | None = None,
         environment: str | None = None,
         typing: bool = False,
+        exact: bool = False,
     ) -> Found:
-        """As ``library``, with the total, the facets and notices for the person.
+        """As ``library``, with the total, the facets, a correction and notices for the person.
 
-        ``environment``: of the machine it is for; ``typing``: the last word may be unfinished.
+        ``environment``: of the machine it is for; ``typing``: the last word may be unfinished; ``exact``: the words as
+        typed, although another spelling may be offered.
         """
         outcome = await self._library.rank(
-            ask(text, typing=typing), filters or Filters(), limit, boosts, environment=environment
+            ask(text, typing=typing), filters or Filters(), limit, boosts, environment=environment, exact=exact
         )
         return Found(
             hits=hits(outcome.question, outcome.ranking.ranked, outcome.boosts, environment=environment),
@@ -207,9 +210,9 @@ class Search:
 
     async def answer(
         self, member: Member, text: str, limit: int = 5, *, kind: str = "", filters: Filters | None = None,
-        typing: bool = False,
+        typing: bool = False, exact: bool = False,
     ) -> Answer:  # fmt: skip
-        """Everything that ``member`` may find, with notices. ``kind``: only this one."""
+        """Everything that ``member`` may find, with notices. ``kind``: only this one; ``exact``: as in ``find``."""
         question = ask(text, typing=typing)
         if question.empty and not question.text:
             return Answer(notices=question.notices)
@@ -217,7 +220,7 @@ class Search:
         asked = of_question(question)
         sources = [source for name, source in self._records.items() if kind in {"", name}]
         (groups, found), records = await asyncio.gather(
-            self._library_groups(question, shelves, filters or Filters(), limit, member.locale),
+            self._library_groups(question, shelves, filters or Filters(), limit, member.locale, exact=exact),
             asyncio.gather(*(self._record_group(member, source, asked, limit) for source in sources)),
         )
         missed = (Reason(message=NO_ANSWER),) if None in records else ()
@@ -273,14 +276,14 @@ class Search:
         )
 
     async def _library_groups(
-        self, question: Question, shelves: Sequence[str], filters: Filters, limit: int, locale: str
+        self, question: Question, shelves: Sequence[str], filters: Filters, limit: int, locale: str, *, exact: bool
     ) -> tuple[list[Group], Found]:
         if not shelves or question.empty:
             return [], Found(notices=question.notices)
         wanted = replace(filters, kinds=tuple(shelves))
         depth = min(MAX_LIMIT, 2 * limit * len(shelves))
         environment = filters.environments[0] if len(filters.environments) == 1 else None
-        outcome = await self._library.rank(question, wanted, depth, environment=environment)
+        outcome = await self._library.rank(question, wanted, depth, environment=environment, exact=exact)
         ranked = adjusted(outcome.ranking.ranked, locale=locale, weights={})
         groups = [self._group(outcome, name, ranked, limit) for name in shelves]
         found = Found(facets=outcome.ranking.facets, notices=outcome.notices, corrected=outcome.corrected)
@@ -302,7 +305,8 @@ class Search:
         return Group(kind=source.kind, label=source.label, icon=source.icon, hits=best, notices=found.notices)
 
 
-async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None] | None) -> int:
+async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None] | None) -> int | None:
+    """How many documents another process indexed; None when it is gone and the work is ours (we hold the lock)."""
     while True:
         state = await store.state(conn)
         if state.phase == "ready":
@@ -310,3 +314,5 @@ async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None]
         if progress and state.phase == "building":
             progress(state.done, state.total)
         await asyncio.sleep(POLL)
+        if await store.try_lock(conn):
+            return None

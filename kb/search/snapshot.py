@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +55,13 @@ class Snapshot:
     def frequency(self, term: str) -> int:
         """How many documents hold the term in the field where most do."""
         return max(sum(part.postings.frequency(name, term) for part in self.parts) for name in FIELD_WEIGHTS)
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """The words as written and how many documents hold each; segments that were read before are not read again."""
+        counts: Counter[str] = Counter()
+        for part in self.parts:
+            counts.update(part.postings.vocabulary())
+        return counts
 
     def locate(self, key: str) -> Iterator[tuple[int, int]]:
         """Part and document number of the living document with this key."""

@@ -107,6 +107,12 @@ class WhooshEngine:
         with _decoding():
             return [snapshot.frequency(term) for term in terms]
 
+    def vocabulary(self) -> Mapping[str, int]:
+        """See SearchEngine."""
+        snapshot = self._current_snapshot()
+        with _decoding():
+            return snapshot.vocabulary()
+
     def snapshot(self) -> Snapshot:
         """What is searched now (for tests and benches)."""
         return self._current_snapshot()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
@@ -30,6 +32,8 @@ FIELD_WEIGHTS = {
     "lead": 0.3,  # the first sentences of the body once more: they say what it is about
 }
 LEAD = 400  # characters
+_WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,32}(?![^\W_])")
+WORDS = "words"  # the words as written, for spelling
 # Facets.<name> counts, and Filters.<name> keeps, the values of a column.
 FACETS = {
     "kind": "kind",
@@ -101,7 +105,7 @@ class Codes(FieldType):
 def schema() -> Schema:
     columns: dict[str, Any] = {name: Terms() for name in FIELD_WEIGHTS}
     columns |= {name: Codes() for name in FACETS.values()}
-    return Schema(key=ID(unique=True), source=STORED(), **columns)
+    return Schema(key=ID(unique=True), source=STORED(), words=Codes(), **columns)
 
 
 def fields_of(document: Document) -> dict[str, Any]:
@@ -116,6 +120,7 @@ def fields_of(document: Document) -> dict[str, Any]:
         "body": _analysed([document.body], document.locale),
         "lead": _analysed([lead(document.body)], document.locale),
         "queries": _analysed(document.queries, document.locale, titles=True),
+        WORDS: [(word, 0) for word in written_words(document)],
         "kind": [(document.kind, 0)],
         "locale": [(document.locale, 0)],
         "environments": [(code, 0) for code in document.environments],
@@ -123,6 +128,12 @@ def fields_of(document: Document) -> dict[str, Any]:
         "os": [(code, 0) for code in document.os],
         "state": [(document.state, 0)] if document.state else [],
     }
+
+
+def written_words(document: Document) -> set[str]:
+    """What may be offered as a correction: words that every member may read. Never those of past questions."""
+    texts = (document.title, *document.symptoms, *document.identifiers, *document.steps, document.body)
+    return set(_WORD.findall(unicodedata.normalize("NFC", " ".join(texts)).lower()))
 
 
 def lead(body: str) -> str:

@@ -283,6 +283,19 @@ async def test_reindex_leaves_the_work_to_a_running_server(
         assert await found(search, "imprimante") == ["n1"]
 
 
+async def test_reindex_takes_over_when_whoever_held_the_work_is_gone(
+    search: Search, notes: Notes, db: Database
+) -> None:
+    """Such as another command that has just ended: PostgreSQL frees its lock a little later."""
+    await notes.write(search, "n1", "Imprimante")
+    async with await psycopg.AsyncConnection.connect(db.url, autocommit=True) as other:
+        assert await store.try_lock(other)
+        waiting = asyncio.create_task(search.reindex())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+    assert await asyncio.wait_for(waiting, 10) == 1
+
+
 async def test_one_unreadable_document_does_not_hold_up_the_others(search: Search, notes: Notes, db: Database) -> None:
     async with search.working():
         await until(lambda: ready(search))
