@@ -232,8 +232,9 @@ class Search:
         )
 
     async def page(
-        self, member: Member, text: str, *, filters: Filters, first: int = 0, limit: int = 10, typing: bool = False
-    ) -> Page:
+        self, member: Member, text: str, *, filters: Filters, first: int = 0, limit: int = 10, typing: bool = False,
+        exact: bool = False,
+    ) -> Page:  # fmt: skip
         """The library's hits ``first`` to ``limit`` in one list, and what records ``member`` may find.
 
         ``filters.kinds`` may name kinds of records too; any other filter leaves the records out.
@@ -244,7 +245,7 @@ class Search:
         sources = self._record_sources(filters)
         depth = limit if len(filters.kinds) == 1 else FEW_RECORDS
         library, groups = await asyncio.gather(
-            self._library_page(question, filters, first, limit, member.locale),
+            self._library_page(question, filters, first, limit, member.locale, exact=exact),
             asyncio.gather(*(self._record_group(member, source, of_question(question), depth) for source in sources)),
         )
         missed = (Reason(message=NO_ANSWER),) if None in groups else ()
@@ -259,13 +260,16 @@ class Search:
             return []
         return [source for kind, source in self._records.items() if not filters.kinds or kind in filters.kinds]
 
-    async def _library_page(self, question: Question, filters: Filters, first: int, limit: int, locale: str) -> Found:
+    async def _library_page(
+        self, question: Question, filters: Filters, first: int, limit: int, locale: str, *, exact: bool
+    ) -> Found:
         shelves = [kind for kind in self._shelves if not filters.kinds or kind in filters.kinds]
         if not shelves or question.empty:
             return Found(notices=question.notices)
         wanted = replace(filters, kinds=tuple(shelves) if filters.kinds else ())
         environment = filters.environments[0] if len(filters.environments) == 1 else None
-        outcome = await self._library.rank(question, wanted, min(MAX_LIMIT, 2 * limit), environment=environment)
+        depth = min(MAX_LIMIT, 2 * limit)
+        outcome = await self._library.rank(question, wanted, depth, environment=environment, exact=exact)
         ranked = adjusted(outcome.ranking.ranked, locale=locale, weights={})[first:limit]
         return Found(
             hits=hits(outcome.question, ranked, outcome.boosts, environment=environment),

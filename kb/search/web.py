@@ -50,7 +50,9 @@ async def search_page(
 
 async def _found(search: Search, member: Member, asked: Asked) -> Page:
     first = (asked.page - 1) * PER_PAGE
-    return await search.page(member, asked.text, filters=asked.filters, first=first, limit=asked.limit, typing=True)
+    return await search.page(
+        member, asked.text, filters=asked.filters, first=first, limit=asked.limit, typing=True, exact=asked.exact
+    )
 
 
 def _answer(request: AnyRequest, asked: Asked, context: dict[str, Any]) -> Template:
