@@ -78,13 +78,13 @@ async def test_a_reload_gets_everything_and_a_cut_only_what_is_missing(server, c
     seen, snapshots = bytes(page.output), page.snapshots
     other = await page_of(cast.alice, session, viewer="c" * 16)
     await other.see("\n2000\r\n")
-    assert bytes(other.output) == seen
+    assert bytes(other.output).startswith(seen)  # the prompt may come behind it
     await other.type("echo mean''while\r")
     await other.see("meanwhile")
     await page.open(resume=True)
     await page.see("meanwhile")
     assert page.snapshots == snapshots
-    assert bytes(page.output) == bytes(other.output)
+    await until(lambda: bytes(page.output) == bytes(other.output))
 
 
 async def test_a_slow_page_is_brought_up_to_date_and_slows_nobody(server, cast, session, ticket, page_of):
