@@ -31,7 +31,13 @@ def _words(question: Question) -> Iterator[Word]:
     """The words that may be respelt: neither identifiers nor parts of them that hold digits."""
     for word in question.words:
         inside = question.words[word.inside].text if word.inside >= 0 else ""
-        if word.start >= 0 and not word.whole and not word.stop and not any(c.isdigit() for c in inside):
+        if (
+            word.start >= 0
+            and not word.fields
+            and not word.whole
+            and not word.stop
+            and not any(c.isdigit() for c in inside)
+        ):
             yield word
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 MAX_QUERY_CHARACTERS = 256
 MAX_QUERY_TERMS = 32
 MAX_LIMIT = 100
+MAX_FACET_VALUES = 100  # of one facet, the most frequent ones
 SYSTEMS = ("linux", "windows", "macos")
 STATES = ("published", "known-error", "stale")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -95,6 +96,20 @@ class Cache:
                 self.size -= self._entries.pop(key)[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A facet of one segment: document ``ids[n]`` has the value ``values[numbers[n]]``."""
+
+    values: tuple[str, ...]
+    ids: Ids
+    numbers: Ids
+
+    def counts(self, wanted: NDArray[np.bool_]) -> dict[str, int]:
+        """How many of the ``wanted`` documents have each value; in time that grows with the documents only."""
+        each = np.bincount(self.numbers[wanted[self.ids]], minlength=len(self.values))
+        return {self.values[number]: int(each[number]) for number in np.flatnonzero(each)}
+
+
 class SegmentPostings:
     """Reads one segment's posting lists. Deleted documents are still in them."""
 
@@ -110,6 +125,7 @@ class SegmentPostings:
         self._lock = threading.Lock()  # Whoosh's files keep a reading position
         self._lengths: dict[str, Floats] = {}
         self._spoken: dict[str, NDArray[np.bool_]] = {}
+        self._facets: dict[str, Column] = {}
         self._vocabulary: dict[str, int] | None = None
         self.field_length = {name: float(self._columns.field_length(name)) for name in schema.names()}
 
@@ -191,8 +207,7 @@ class SegmentPostings:
         """How many documents hold the term, without decoding its postings."""
         wanted = term.encode()
         with self._lock:
-            known = self.field_length[field] and (field, wanted) in self._terms
-            return int(self._terms.doc_frequency(field, wanted)) if known else 0
+            return int(self._terms.doc_frequency(field, wanted)) if (field, wanted) in self._terms else 0
 
     def vocabulary(self) -> Mapping[str, int]:
         """Every word as written and how many documents hold it; read once, without blocking searches for long."""
@@ -211,10 +226,18 @@ class SegmentPostings:
             found = islice(self._lexicon(WORDS, "", start), AT_ONCE)
             return [(word, int(self._terms.doc_frequency(WORDS, word.encode()))) for word in list(found)]
 
-    def values(self, field: str) -> list[str]:
-        """Every term of a small field (facets)."""
-        with self._lock:
-            return list(self._lexicon(field, ""))
+    def column(self, field: str) -> Column:
+        """The values of an unscored field and which documents have them; read once."""
+        known = self._facets.get(field)
+        if known is None:
+            with self._lock:
+                values = tuple(self._lexicon(field, ""))
+                found = [self._read(field, value) for value in values]
+            ids = [postings.ids if postings else NOTHING for postings in found]
+            numbers = np.repeat(np.arange(len(values)), [len(each) for each in ids])
+            known = Column(values, np.concatenate(ids) if ids else NOTHING, numbers)
+            self._facets[field] = known
+        return known
 
     def source(self, document: int) -> tuple[Any, ...]:
         with self._lock:

@@ -1,16 +1,17 @@
-"""From what a person typed to a bounded question: words, "exact phrases", ``begin*``; no other syntax to learn."""
+"""From what a person typed to a bounded question: words, "exact phrases", ``begin*``, and the signs of ``syntax``."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from compagnon.i18n import N_
+from kb.search import syntax
 from kb.search.analysis import LOCALES, Token, fold, tokens
-from kb.search.model import MAX_QUERY_CHARACTERS, MAX_QUERY_TERMS, Reason
+from kb.search.model import MAX_QUERY_CHARACTERS, MAX_QUERY_TERMS, Filters, Reason
 
 TOO_LONG = N_("Only the first {limit} characters were used.")
 TOO_MANY = N_("Only the first {limit} words were used.")
@@ -71,7 +72,11 @@ Phrase = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """``text`` cleaned and cut, ``words`` at most 32, ``phrases`` required, ``pairs`` neighbours that earn a bonus."""
+    """``text`` cleaned and cut, ``words`` at most 32, ``phrases`` required, ``pairs`` neighbours that earn a bonus.
+
+    ``plain`` is the text without its signs (``-word``, ``type:…``); no document may hold one of the ``excluded``
+    words; ``filters`` are those written in the question.
+    """
 
     text: str = ""
     words: tuple[Word, ...] = ()
@@ -79,6 +84,9 @@ class Question:
     pairs: tuple[Pair, ...] = ()
     notices: tuple[Reason, ...] = field(default=())
     typing: bool = False
+    plain: str = ""
+    excluded: tuple[Word, ...] = ()
+    filters: Filters = field(default_factory=Filters)
 
     @property
     def empty(self) -> bool:
@@ -92,8 +100,11 @@ def clean(raw: str) -> str:
     return " ".join(unicodedata.normalize("NFC", kept).split())
 
 
-def ask(raw: str, *, typing: bool = False) -> Question:
-    """Read a question. ``typing``: the last word may be unfinished, so it also stands for every word that begins so."""
+def ask(raw: str, *, typing: bool = False, signs: bool = True) -> Question:
+    """Read a question. ``typing``: the last word may be unfinished, so it also stands for every word that begins so.
+
+    ``signs``: minus signs, fields and filters mean something; not so in what a client reports.
+    """
     notices: list[Reason] = []
     text = clean(raw)
     if len(text) > MAX_QUERY_CHARACTERS or len(raw) > 4 * MAX_QUERY_CHARACTERS:
@@ -102,13 +113,40 @@ def ask(raw: str, *, typing: bool = False) -> Question:
     if _LEADING.search(text):
         notices.append(Reason(message=WILDCARD))
         text = _LEADING.sub("", text)
-    words = _words(text, typing=typing and not raw[-1:].isspace())
+    said = syntax.read(text, typing=typing) if signs else syntax.Signs(plain=text)
+    words = _words(said.plain, typing=typing and not raw[-1:].isspace())
     if len(words) > MAX_QUERY_TERMS:
         words = words[:MAX_QUERY_TERMS]
         notices.append(Reason(message=TOO_MANY, params={"limit": str(MAX_QUERY_TERMS)}))
+    if not words and said.plain != text:
+        notices.append(Reason(message=syntax.ONLY_EXCLUDED))
     return Question(
-        text=text, words=tuple(words), phrases=_phrases(text), pairs=_pairs(text), notices=tuple(notices), typing=typing
+        text=text,
+        words=tuple(_restricted(word, said.restricted) for word in words),
+        phrases=_phrases(said.plain),
+        pairs=_pairs(said.plain),
+        notices=(*notices, *said.notices),
+        typing=typing,
+        plain=" ".join(said.plain.split()),
+        excluded=_excluded(said.excluded),
+        filters=said.filters,
     )
+
+
+def _restricted(word: Word, stretches: Sequence[tuple[int, int, str]]) -> Word:
+    names = tuple(name for start, end, name in stretches if start <= word.start < end)
+    return replace(word, fields=names) if names else word
+
+
+def _excluded(texts: Sequence[str]) -> tuple[Word, ...]:
+    """Expressions of several words are left out only where they stand side by side."""
+    found = []
+    for text in texts:
+        readings = [(locale, sequence(text, locale)) for locale in LOCALES]
+        terms = tuple(Term(each[0], locale, then=each[1:]) for locale, each in readings if each)
+        if terms:
+            found.append(Word(terms, text=text))
+    return tuple(found)
 
 
 def _words(text: str, *, typing: bool) -> list[Word]:

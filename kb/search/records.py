@@ -84,14 +84,14 @@ def record_query(raw: str) -> RecordQuery:
 
 def of_question(question: Question) -> RecordQuery:
     """A question that was read already, as SQL needs it."""
-    text = question.text
+    text = question.plain
     digits = "".join(c for c in text if c.isascii() and c.isdigit())
     kept = [word for word in question.words if not word.stop and word.inside < 0]
     return RecordQuery(
         text=text,
         question=question,
         lexemes=tuple(_readings(word) for word in kept),
-        tsquery=tsquery(kept),
+        tsquery=tsquery(kept) + _without(question.excluded) if kept else "",
         lead=tsquery(kept[:-1], beginning=False),
         last=tsquery(kept[-1:]),
         digits=digits if len(digits) >= MINIMUM_DIGITS else "",
@@ -113,6 +113,15 @@ def tsquery(words: Sequence[Word], *, beginning: bool = True) -> str:
             readings.append(f"{quote_lexeme(fold(word.text))}:*")
         parts.append("(" + " | ".join(dict.fromkeys(readings)) + ")")
     return " & ".join(parts)
+
+
+def _without(excluded: Sequence[Word]) -> str:
+    """The part of a tsquery that leaves out; words that stand side by side are followed by one another (``<->``)."""
+    found = []
+    for word in excluded:
+        readings = [" <-> ".join(map(quote_lexeme, (term.text, *term.then))) for term in word.terms]
+        found.append("!(" + " | ".join(dict.fromkeys(readings)) + ")")
+    return "".join(f" & {each}" for each in found)
 
 
 def quote_lexeme(text: str) -> str:

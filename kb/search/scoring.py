@@ -70,6 +70,19 @@ class Scorer:
             scores *= 1 - COVERAGE + COVERAGE * covered / (total or 1.0)
         return found
 
+    def allowed(self, index: int) -> Mask:
+        """Which documents of a part hold every word where it was asked for, and none that is to be left out."""
+        mask = np.ones(self._snapshot.parts[index].documents, bool)
+        for word in self._question.words:
+            if word.fields:
+                mask &= self._held[_sought(word)][index]
+        for word in self._question.excluded:
+            for entries in self._look_up_word(word.terms, word.fields).values():
+                for entry in entries:
+                    if postings := entry.postings[index]:
+                        mask[postings.ids] = False
+        return mask
+
     def unknown(self) -> tuple[str, ...]:
         """The words of the question that no document of the index holds, as typed."""
         return tuple(word.text for word in self._question.words if not any(self._entries[_sought(word)].values()))
@@ -234,10 +247,13 @@ def filter_mask(part: Part, filters: Filters) -> Mask:
 
 
 def _any_of(part: Part, name: str, values: Sequence[str]) -> Mask:
+    """An environment may be called by a word of its code (``debian``) where none has this very code."""
     mask = np.zeros(part.documents, bool)
-    for value in values:
-        if postings := part.postings.term(name, value):
-            mask[postings.ids] = True
+    column = part.postings.column(name)
+    wanted = set(values)
+    loose = wanted - set(column.values) if name == "environments" else set()
+    chosen = [value in wanted or bool(loose and loose & set(value.split("-"))) for value in column.values]
+    mask[column.ids[np.array(chosen, bool)[column.numbers]]] = True
     return mask
 
 

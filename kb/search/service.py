@@ -26,6 +26,7 @@ from kb.search.previews import Preview, Previews
 from kb.search.question import Question, ask
 from kb.search.records import RecordQuery, RecordSource, of_question
 from kb.search.suggesting import adjusted
+from kb.search.syntax import narrowed
 
 log = logging.getLogger(__name__)
 TIMEOUT = 2.0  # seconds for each kind of record
@@ -162,9 +163,9 @@ class Search:
         ``environment``: of the machine it is for; ``typing``: the last word may be unfinished; ``exact``: the words as
         typed, although another spelling may be offered.
         """
-        outcome = await self._library.rank(
-            ask(text, typing=typing), filters or Filters(), limit, boosts, environment=environment, exact=exact
-        )
+        question = ask(text, typing=typing)
+        wanted = narrowed(filters or Filters(), question.filters)
+        outcome = await self._library.rank(question, wanted, limit, boosts, environment=environment, exact=exact)
         return Found(
             hits=hits(outcome.question, outcome.ranking.ranked, outcome.boosts, environment=environment),
             total=outcome.ranking.total,
@@ -197,7 +198,7 @@ class Search:
         """
         filters = Filters(kinds=("procedure",))
         outcome = await self._library.rank(
-            ask(symptom, typing=True), filters, MAX_LIMIT // 2, boosts, environment=environment
+            ask(symptom, typing=True, signs=False), filters, MAX_LIMIT // 2, boosts, environment=environment
         )
         if outcome.notices:
             log.info("suggestions are incomplete: %s", outcome.notices[0].message)
@@ -216,11 +217,12 @@ class Search:
         question = ask(text, typing=typing)
         if question.empty and not question.text:
             return Answer(notices=question.notices)
-        shelves = [name for name in self._shelves if kind in {"", name}]
+        wanted = narrowed(filters or Filters(), question.filters)
+        shelves = [name for name in self._shelves if kind in {"", name} and _kept(name, wanted)]
         asked = of_question(question)
-        sources = [source for name, source in self._records.items() if kind in {"", name}]
+        sources = [source for source in self._record_sources(wanted) if kind in {"", source.kind}]
         (groups, found), records = await asyncio.gather(
-            self._library_groups(question, shelves, filters or Filters(), limit, member.locale, exact=exact),
+            self._library_groups(question, shelves, wanted, limit, member.locale, exact=exact),
             asyncio.gather(*(self._record_group(member, source, asked, limit) for source in sources)),
         )
         missed = (Reason(message=NO_ANSWER),) if None in records else ()
@@ -242,6 +244,7 @@ class Search:
         question = ask(text, typing=typing)
         if question.empty and not question.text:
             return Page(notices=question.notices)
+        filters = narrowed(filters, question.filters)
         sources = self._record_sources(filters)
         depth = limit if len(filters.kinds) == 1 else FEW_RECORDS
         library, groups = await asyncio.gather(
@@ -258,12 +261,12 @@ class Search:
     def _record_sources(self, filters: Filters) -> list[RecordSource]:
         if replace(filters, kinds=()) != Filters():
             return []
-        return [source for kind, source in self._records.items() if not filters.kinds or kind in filters.kinds]
+        return [source for kind, source in self._records.items() if _kept(kind, filters)]
 
     async def _library_page(
         self, question: Question, filters: Filters, first: int, limit: int, locale: str, *, exact: bool
     ) -> Found:
-        shelves = [kind for kind in self._shelves if not filters.kinds or kind in filters.kinds]
+        shelves = [kind for kind in self._shelves if _kept(kind, filters)]
         if not shelves or question.empty:
             return Found(notices=question.notices)
         wanted = replace(filters, kinds=tuple(shelves) if filters.kinds else ())
@@ -307,6 +310,10 @@ class Search:
             return None
         best = tuple(found.hits[:limit])
         return Group(kind=source.kind, label=source.label, icon=source.icon, hits=best, notices=found.notices)
+
+
+def _kept(kind: str, filters: Filters) -> bool:
+    return not filters.kinds or kind in filters.kinds
 
 
 async def _wait_for_build(conn: Connection, progress: Callable[[int, int], None] | None) -> int | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from compagnon.i18n import N_, gettext
 from kb.saved.model import SavedSearch
+from kb.search import syntax
 from kb.search.analysis import fold
 from kb.search.highlight import snippet_html
 from kb.search.model import MAX_QUERY_CHARACTERS, Answer, Group, Hit, Reason
@@ -30,6 +31,7 @@ EXAMPLES = (
     Example(text="0x80070005", meaning=N_("an error code, a command, a path: as it stands on the screen")),
     Example(text='"impression double"', meaning=N_("these words side by side")),
     Example(text="imprim*", meaning=N_("what begins so")),
+    *(Example(text=text, meaning=meaning) for text, meaning in syntax.HELP),
 )
 
 

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from kb.search.analysis import LOCALES
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
-from kb.search.model import MAX_LIMIT, Document, Facets, Filters
+from kb.search.model import MAX_FACET_VALUES, MAX_LIMIT, Document, Facets, Filters
 from kb.search.postings import Cache, Floats
 from kb.search.question import Question
 from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
@@ -250,7 +251,7 @@ def _rank(
 ) -> Ranking:
     scorer = Scorer(snapshot, question, deadline)
     scores = scorer.scores()
-    masks = [_mask(snapshot, index, question, filters) for index in range(len(scores))]
+    masks = [_mask(snapshot, index, question, filters) & scorer.allowed(index) for index in range(len(scores))]
     for found, mask in zip(scores, masks, strict=True):
         found[~mask] = 0
     _add_boosts(snapshot, scores, masks, boosts)
@@ -292,12 +293,8 @@ def _add_boosts(snapshot: Snapshot, scores: list[Floats], masks: list[Mask], boo
 
 
 def _facets(snapshot: Snapshot, scores: list[Floats]) -> Facets:
-    counts: dict[str, dict[str, int]] = {name: {} for name in FACETS}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
     for part, found in zip(snapshot.parts, scores, strict=True):
         for name, column in FACETS.items():
-            for value in part.postings.values(column):
-                postings = part.postings.term(column, value)
-                number = int(np.count_nonzero(found[postings.ids] > 0)) if postings else 0
-                if number:
-                    counts[name][value] = counts[name].get(value, 0) + number
-    return Facets(**counts)
+            counts[name].update(part.postings.column(column).counts(found > 0))
+    return Facets(**{name: dict(every.most_common(MAX_FACET_VALUES)) for name, every in counts.items()})
