@@ -21,6 +21,8 @@ from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
 from kb.search.service import Search
 from kb.search.whoosh_engine import WhooshEngine
+from kb.suggestions import web as suggestions_web
+from kb.suggestions.service import Suggesting
 from kb.synonyms import web as synonyms_web
 from kb.synonyms.preview import Preview
 from kb.synonyms.service import Synonyms
@@ -33,6 +35,7 @@ class Kb:
     articles: Articles
     synonyms: Synonyms
     learning: Learning
+    suggesting: Suggesting
 
 
 def build(kernel: Kernel) -> Kb:
@@ -49,9 +52,16 @@ def build(kernel: Kernel) -> Kb:
     search.synonyms(synonyms)
     learning = Learning(kernel.db, search.changed)
     search.evidence(learning)
+    suggesting = Suggesting(search, articles)
     feature = Feature(
         package="kb",
-        handlers=[*web.HANDLERS, *synonyms_web.HANDLERS, *learning_web.HANDLERS, *saved_web.HANDLERS],
+        handlers=[
+            *web.HANDLERS,
+            *synonyms_web.HANDLERS,
+            *suggestions_web.HANDLERS,
+            *learning_web.HANDLERS,
+            *saved_web.HANDLERS,
+        ],
         dependencies={
             "search": search,
             "articles": articles,
@@ -59,6 +69,7 @@ def build(kernel: Kernel) -> Kb:
             "previews": Preview(search),
             "learning": learning,
             "saved": SavedSearches(kernel.db),
+            "suggesting": suggesting,
         },
         actions=[Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange")],
         topics={"search": _everyone("index"), "synonyms": _everyone("list")},
@@ -66,7 +77,14 @@ def build(kernel: Kernel) -> Kb:
         lifespan=(search.working, synonyms.following),
         tasks=learning.register,
     )
-    return Kb(feature=feature, search=search, articles=articles, synonyms=synonyms, learning=learning)
+    return Kb(
+        feature=feature,
+        search=search,
+        articles=articles,
+        synonyms=synonyms,
+        learning=learning,
+        suggesting=suggesting,
+    )
 
 
 def _everyone(known: str) -> Callable[[Member, str], Awaitable[bool]]:

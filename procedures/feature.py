@@ -20,6 +20,7 @@ from procedures.library.preview import previewer
 from procedures.library.service import Library
 from procedures.ports import MachineGateway, RunObserver, TicketGate
 from procedures.runs import web as runs_web
+from procedures.runs import web_help
 from procedures.runs.lessons import RunLessons
 from procedures.runs.service import Runs
 
@@ -73,6 +74,7 @@ def build(
             *web_review.HANDLERS,
             *environments_web.HANDLERS,
             *runs_web.HANDLERS,
+            *web_help.HANDLERS,
         ],
         dependencies={
             "library": library,

@@ -11,6 +11,7 @@ from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, ClientPanel, DashboardPanel, Feature, NavItem, Panel
 from kb.search.service import Search
+from kb.suggestions.service import Suggesting
 from procedures.environments.service import Environments
 from procedures.library.service import Library
 from procedures.runs.service import Runs
@@ -51,6 +52,7 @@ def build(
     kernel: Kernel,
     *,
     search: Search,
+    suggesting: Suggesting,
     gate: Gate,
     library: Library,
     environments: Environments,
@@ -62,7 +64,7 @@ def build(
     """The services and pages of tickets, and the first page, which also shows the other packages' panels."""
     desk = Desk(kernel, machines)
     ticket_list = TicketList(kernel.db)
-    capture = Capture(kernel, desk, machines, search)
+    capture = Capture(kernel, desk, machines, suggesting)
     escalations = Escalations(kernel, desk, runs)
     closer = Closer(kernel, desk, runs=runs, sessions=sessions, library=library, escalations=escalations)
     stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, escalations=escalations)

@@ -190,13 +190,14 @@ class Search:
         locale: str | None = None,
         boosts: Mapping[str, Boost] | None = None,
         limit: int = 5,
+        kinds: Sequence[str] = ("procedure",),
     ) -> Sequence[Hit]:
-        """The procedures that may cure ``symptom`` on a machine of ``environment``, each saying why.
+        """What may cure ``symptom`` on a machine of ``environment``: documents of these ``kinds``, each saying why.
 
-        Without a symptom the evidence alone (``boosts``: failing checks, past cures) decides. One hit per procedure, in
+        Without a symptom the evidence alone (``boosts``: failing checks, past cures) decides. One hit per document, in
         ``locale`` where there is one.
         """
-        filters = Filters(kinds=("procedure",))
+        filters = Filters(kinds=tuple(kinds))
         outcome = await self._library.rank(
             ask(symptom, typing=True, signs=False), filters, MAX_LIMIT // 2, boosts, environment=environment
         )

@@ -14,9 +14,11 @@ from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import page, redirect, toast
+from kb.suggestions.service import Suggesting
 from procedures.environments.service import Environments, environment
 from procedures.format.model import Desktop
 from procedures.library import texts
+from procedures.library.indexing import document_id, kind_of
 from procedures.library.model import LOCALES, Query, Version
 from procedures.library.service import Library
 from procedures.shown import Html
@@ -56,13 +58,18 @@ async def show_list(request: AnyRequest, member: Member, library: Library) -> Te
 
 @get("/procedures/{code:str}")
 async def read(
-    request: AnyRequest, code: FromPath[str], member: Member, library: Library, environments: Environments
+    request: AnyRequest,
+    code: FromPath[str],
+    member: Member,
+    library: Library,
+    environments: Environments,
+    suggesting: Suggesting,
 ) -> Template | Redirect:
     """The version in force; with ``?mode=phone`` as one reads it out on the phone."""
     version = await library.latest(code, language(request, member))
     if version.kind == "environment" and request.query_params.get("mode") != "text":
         return redirect(f"/environments/{version.code}?lang={version.locale}")
-    return await _reading_page(request, version, member, library, environments)
+    return await _reading_page(request, version, member, library, environments, suggesting)
 
 
 @get("/procedures/{code:str}/versions/{number:int}")
@@ -73,16 +80,22 @@ async def read_version(
     member: Member,
     library: Library,
     environments: Environments,
+    suggesting: Suggesting,
 ) -> Template:
     """One published version as it was, also when a newer one is in force."""
     if not 1 <= number <= 2**31 - 1:
         raise NotFound(N_("There is no such procedure or version."))
     version = await library.version(code, language(request, member), number)
-    return await _reading_page(request, version, member, library, environments)
+    return await _reading_page(request, version, member, library, environments, suggesting)
 
 
 async def _reading_page(
-    request: AnyRequest, version: Version, member: Member, library: Library, environments: Environments
+    request: AnyRequest,
+    version: Version,
+    member: Member,
+    library: Library,
+    environments: Environments,
+    suggesting: Suggesting,
 ) -> Template:
     procedure = texts.parsed(version.text)
     codes = {step.on_fail.then.procedure for step in procedure.steps if step.on_fail and step.on_fail.then}
@@ -98,6 +111,9 @@ async def _reading_page(
         drafts=await library.drafts_of(version.code),
         languages=await library.languages(version.code),
         titles=await library.titles([code for code in codes if code], version.locale),
+        related=await suggesting.related(kind_of(version), document_id(version))
+        if version.state == "published"
+        else (),
         ticket=form.optional_identity("ticket"),
         machine=form.optional_identity("machine"),
         **common(),

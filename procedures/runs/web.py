@@ -23,6 +23,7 @@ from procedures.library.web import desktop_of, language
 from procedures.ports import MachineGateway, MachineRef, Phase, TicketGate, TicketRef
 from procedures.runs.acts import plan_of_version
 from procedures.runs.board import RunView
+from procedures.runs.failures import failure
 from procedures.runs.model import NOTE_LIMIT, PICTURE_LIMIT, EvidenceKind, Outcome
 from procedures.runs.plan import Plan
 from procedures.runs.service import Runs
@@ -163,7 +164,7 @@ async def _context(
         "seen": seen,
         "run": seen.run,
         "version": version,
-        "machine": await _machine(seen, gateway),
+        "machine": await machine_of(seen, gateway),
         "may_act": seen.run.active and may_act,
         "may_verify": may_act,
         "desktop": await desktop_of(version, member, environments),
@@ -171,10 +172,12 @@ async def _context(
         "html": Html(seen.run.parameters),
         "words": WORDS,
         "refusal": None,
+        "failed": failure(seen),
     }
 
 
-async def _machine(seen: RunView, gateway: MachineGateway) -> MachineRef | None:
+async def machine_of(seen: RunView, gateway: MachineGateway) -> MachineRef | None:
+    """The machine of a run, when it has one that still is."""
     if seen.run.machine_id is None:
         return None
     try:

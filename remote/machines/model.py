@@ -139,6 +139,12 @@ class CheckState:
     def failing(self) -> bool:
         return self.outcome == "fail" and self.waiver_id is None
 
+    @property
+    def told(self) -> str:
+        """The failure in words to look for: what kind of thing, its name, and what was found (hostile text)."""
+        resource, _, name = self.key.partition("/")[2].partition(":")
+        return f'{resource} "{name}" failed: {self.reason}'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCheckState:

@@ -17,6 +17,8 @@ from compagnon.errors import AppError, Invalid
 from compagnon.i18n import N_, current_locale
 from compagnon.web import Form, fragment, page, redirect, toast
 from compagnon.web.render import is_htmx, rendered_panels
+from kb.suggestions.model import Suggestion
+from kb.suggestions.service import Suggesting
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
@@ -42,6 +44,7 @@ def handlers() -> Sequence[ControllerRouterHandler]:
         enrol,
         shown,
         cockpit,
+        known_about_check,
         consent,
         approve,
         revoke,
@@ -160,6 +163,35 @@ async def cockpit(
 ) -> Template:
     """The cockpit's changing part, fetched again when the machine's topic moves."""
     return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=False)
+
+
+@get("/machines/{machine_id:int}/checks/known")
+async def known_about_check(
+    request: AnyRequest,
+    member: Member,
+    machines: Machines,
+    suggesting: Suggesting,
+    machine_id: FromPath[int],
+    key: Annotated[str, QueryParameter(max_length=300)],
+    ticket: Identity = None,
+) -> Template:
+    """What the library has about a check that fails, beside the procedure that repairs it."""
+    machine = await machines.get(machine_id)
+    state = next((state for state in await machines.checks(machine_id) if state.key == key and state.failing), None)
+    items: Sequence[Suggestion] = ()
+    if state is not None:
+        help = await suggesting.for_error(
+            state.told,
+            title=state.label,
+            environment=machine.environment,
+            locale=member.locale,
+            procedures=1,
+            articles=2,
+            without=[state.procedure_code] if state.procedure_code else (),
+        )
+        items = help.found.items
+    place = {"ticket": ticket, "machine": machine_id}
+    return fragment(request, "kb/suggestions/_list.html", items=items, place=place)
 
 
 async def _cockpit(

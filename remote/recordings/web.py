@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from compagnon.auth.model import Member
 from compagnon.web import page
+from remote.machines.service import Machines
 from remote.recordings.service import Recordings
 from remote.sessions.service import Sessions
 
@@ -29,7 +30,12 @@ def handlers() -> Sequence[ControllerRouterHandler]:
 
 @get("/recordings/{session_id:str}", opt={"wasm": True, "terminal_styles": True})
 async def shown(
-    request: AnyRequest, member: Member, recordings: Recordings, sessions: Sessions, session_id: SessionId
+    request: AnyRequest,
+    member: Member,
+    recordings: Recordings,
+    sessions: Sessions,
+    machines: Machines,
+    session_id: SessionId,
 ) -> Template:
     """The player, with the places one can jump to. Every member may watch: the co-operative answers for itself."""
     session = await sessions.get(session_id)
@@ -39,6 +45,7 @@ async def shown(
         request,
         "remote/recording.html",
         session=session,
+        environment=(await machines.get(session.machine_id)).environment,
         recording=recording,
         participants=await sessions.participants(session_id),
         markers=survey.markers,

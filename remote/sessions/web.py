@@ -94,6 +94,7 @@ async def _context(session: Session, member: Member, sessions: Sessions, desk: D
     runs = await desk.runs.for_ticket(session.ticket_id)
     return {
         "session": session,
+        "environment": (await desk.link.machines.get(session.machine_id)).environment,
         "participants": await sessions.participants(session.id),
         "ticket_title": await _title(desk.gate, session.ticket_id),
         "runs": [run for run in runs if run.machine_id == session.machine_id],

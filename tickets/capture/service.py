@@ -12,9 +12,10 @@ from compagnon.directory.service import Directory
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from kb.search.model import Boost, Hit, Reason
+from kb.search.model import Boost, Reason
 from kb.search.records import quote_lexeme, record_query
-from kb.search.service import Search
+from kb.suggestions.model import Suggestions
+from kb.suggestions.service import Suggesting
 from remote.machines.model import Machine
 from remote.machines.service import Machines
 from tickets.capture import store
@@ -23,7 +24,7 @@ from tickets.desk.service import Desk
 from tickets.listing.model import Row
 
 CALLERS = 8
-PROCEDURES = 5
+PROCEDURES, ARTICLES = 5, 3
 SIMILAR = 5
 SYMPTOM_LIMIT = 250  # characters of the symptom that are searched: the newest words of a long text say most
 FAILING_WEIGHT = 0.6
@@ -44,13 +45,11 @@ class ClientCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestions:
-    procedures: Sequence[Hit] = field(default_factory=tuple)
-    tickets: Sequence[Row] = field(default_factory=tuple)
+class Likely:
+    """What it may be: the library's suggestions, and open tickets of others that look the same."""
 
-    @property
-    def empty(self) -> bool:
-        return not self.procedures and not self.tickets
+    library: Suggestions = field(default_factory=Suggestions)
+    tickets: Sequence[Row] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +65,12 @@ class NewCaller:
 
 
 class Capture:
-    def __init__(self, kernel: Kernel, desk: Desk, machines: Machines, search: Search) -> None:
+    def __init__(self, kernel: Kernel, desk: Desk, machines: Machines, suggesting: Suggesting) -> None:
         self._db = kernel.db
         self._directory: Directory = kernel.directory
         self._desk = desk
         self._machines = machines
-        self._search = search
+        self._suggesting = suggesting
 
     async def callers(self, typed: str) -> Sequence[ClientHit]:
         """Clients whose name, contact, town or number holds what was typed (two signs or more)."""
@@ -100,19 +99,35 @@ class Capture:
         return made.id
 
     async def suggest(
-        self, symptom: str, *, machine_id: int | None, client_id: int | None, locale: str, limit: int = PROCEDURES
-    ) -> Suggestions:
-        """Likely procedures by the words *and* by what fails on the machine, and open tickets that look the same."""
-        text = " ".join(symptom.replace("\x00", "").split())[-SYMPTOM_LIMIT:]
-        machine = await self._machine(machine_id)
-        boosts = await self._boosts(machine, locale)
-        if len(text) < 3 and not boosts:
-            return Suggestions()
-        environment = machine.environment if machine else None
-        procedures = await self._search.suggest(
-            text, environment=environment, locale=locale, boosts=boosts, limit=limit
+        self,
+        symptom: str,
+        *,
+        machine_id: int | None,
+        client_id: int | None,
+        locale: str,
+        procedures: int = PROCEDURES,
+        articles: int = ARTICLES,
+    ) -> Likely:
+        """What it may be, by the words *and* by what fails on the machine; and open tickets that look the same."""
+        library = await self.library(
+            symptom, machine_id=machine_id, locale=locale, procedures=procedures, articles=articles
         )
-        return Suggestions(procedures=procedures, tickets=await self._similar(text, client_id))
+        text = " ".join(symptom.replace("\x00", "").split())[-SYMPTOM_LIMIT:]
+        return Likely(library=library, tickets=await self._similar(text, client_id) if len(text) >= 3 else ())
+
+    async def library(
+        self, symptom: str, *, machine_id: int | None, locale: str, procedures: int, articles: int
+    ) -> Suggestions:
+        """Procedures and articles for these words and this machine."""
+        machine = await self._machine(machine_id)
+        return await self._suggesting.for_text(
+            symptom,
+            environment=machine.environment if machine else None,
+            locale=locale,
+            boosts=await self._boosts(machine, locale),
+            procedures=procedures,
+            articles=articles,
+        )
 
     async def _machine(self, machine_id: int | None) -> Machine | None:
         try:

@@ -17,7 +17,7 @@ from compagnon.errors import Conflict, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect
-from tickets.capture.service import Capture, ClientCard, NewCaller, Suggestions, looks_like_number
+from tickets.capture.service import Capture, ClientCard, Likely, NewCaller, looks_like_number
 from tickets.desk.model import SYMPTOM_LIMIT, TITLE_LIMIT, Impact, NewTicket, Urgency, priority
 from tickets.desk.service import Desk
 from tickets.web import AnyRequest, query_form, words
@@ -95,10 +95,9 @@ class CapturePages(Controller):
 
     @post("/suggestions", status_code=200)
     async def suggestions(self, request: AnyRequest, form: Form, member: Member, capture: Capture) -> Template:
-        """Likely procedures and open tickets that look the same, while the symptom is typed."""
-        return fragment(
-            request, "tickets/new/_suggestions.html", found=await _suggestions(form, member, capture), **words()
-        )
+        """Likely procedures, articles, and open tickets that look the same, while the symptom is typed."""
+        likely = await _suggestions(form, member, capture)
+        return fragment(request, "tickets/new/_suggestions.html", likely=likely, place=_place(form), **words())
 
     @post("/priority", status_code=200)
     async def priority(self, request: AnyRequest, form: Form) -> Template:
@@ -229,7 +228,7 @@ async def _card(client_id: str, capture: Capture) -> ClientCard | None:
         return None
 
 
-async def _suggestions(form: Form, member: Member, capture: Capture) -> Suggestions:
+async def _suggestions(form: Form, member: Member, capture: Capture) -> Likely:
     machine, client = form.value("machine_id"), form.value("client_id")
     return await capture.suggest(
         f"{form.value('title')} {form.value('symptom')}"[:SYMPTOM_LIMIT],
@@ -237,6 +236,10 @@ async def _suggestions(form: Form, member: Member, capture: Capture) -> Suggesti
         client_id=_number(client),
         locale=member.locale,
     )
+
+
+def _place(form: Form) -> Mapping[str, Any]:
+    return {"machine": _number(form.value("machine_id"))}
 
 
 def _number(raw: str) -> int | None:
@@ -275,7 +278,8 @@ async def _page(
         form=form,
         callers=await capture.callers(form.value("caller")) if shown["card"] is None else (),
         typed=form.value("caller"),
-        found=await _suggestions(form, member, capture),
+        likely=await _suggestions(form, member, capture),
+        place=_place(form),
         priority=_priority(form),
         skills=await members.all_skills(locale=member.locale),
         impacts=tuple(Impact),

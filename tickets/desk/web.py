@@ -15,6 +15,9 @@ from compagnon.errors import Conflict, Invalid
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect, toast
+from kb.suggestions.model import Suggestions
+from kb.suggestions.service import Suggesting
+from procedures.runs.service import Runs
 from remote.sessions.service import Sessions
 from tickets.capture.service import Capture
 from tickets.desk.model import (
@@ -24,6 +27,7 @@ from tickets.desk.model import (
     TITLE_LIMIT,
     Impact,
     State,
+    Ticket,
     Urgency,
     Visibility,
     next_states,
@@ -33,6 +37,7 @@ from tickets.desk.story import Stories, Story
 from tickets.web import AnyRequest, words
 
 TERMINAL = "terminal"
+TYPED_MINIMUM = 8  # characters of a message; fewer are no question
 
 
 class TicketPages(Controller):
@@ -56,18 +61,57 @@ class TicketPages(Controller):
 
     @get("/{ticket_id:int}/procedures")
     async def procedures(
-        self, request: AnyRequest, ticket_id: FromPath[int], member: Member, ticket_desk: Desk, capture: Capture
+        self,
+        request: AnyRequest,
+        ticket_id: FromPath[int],
+        member: Member,
+        ticket_desk: Desk,
+        capture: Capture,
+        runs: Runs,
+        suggesting: Suggesting,
     ) -> Template:
-        """Likely procedures for the ticket as it is now."""
+        """Likely procedures and articles for the ticket as it is now; after a run, what is related to it."""
         ticket = await ticket_desk.get(ticket_id)
-        found = await capture.suggest(
+        found = await capture.library(
             f"{ticket.title} {ticket.symptom}",
             machine_id=ticket.machine_id,
-            client_id=ticket.client_id,
             locale=member.locale,
-            limit=3,
+            procedures=3,
+            articles=2,
         )
-        return fragment(request, "tickets/_procedures.html", hits=found.procedures, ticket=ticket)
+        followed = await runs.for_ticket(ticket_id)
+        run = followed[-1] if followed else None
+        related = await suggesting.related("procedure", f"{run.code}.{run.locale}") if run else ()
+        return fragment(
+            request,
+            "tickets/_procedures.html",
+            found=found,
+            run=run,
+            related=related,
+            ticket=ticket,
+            place=_place(ticket),
+        )
+
+    @post("/{ticket_id:int}/suggestions", status_code=200)
+    async def suggestions(
+        self,
+        request: AnyRequest,
+        ticket_id: FromPath[int],
+        member: Member,
+        form: Form,
+        ticket_desk: Desk,
+        capture: Capture,
+    ) -> Template:
+        """What the library has about the message or the title that is being typed."""
+        ticket = await ticket_desk.get(ticket_id)
+        body, title = form.value("body").strip()[-MESSAGE_LIMIT:], form.value("title").strip()[:TITLE_LIMIT]
+        found = Suggestions()
+        if len(body) >= TYPED_MINIMUM or title not in {"", ticket.title}:
+            found = await capture.library(
+                f"{title} {body}", machine_id=ticket.machine_id, locale=member.locale, procedures=2, articles=3
+            )
+        place = {**_place(ticket), "insert": "f-body"}
+        return fragment(request, "kb/suggestions/_list.html", items=found.items, place=place)
 
     @post("/{ticket_id:int}/messages", status_code=200)
     async def say(
@@ -191,6 +235,11 @@ class TicketPages(Controller):
         await ticket_desk.get(ticket_id)
         others = await ticket_desk.look(ticket_id, member, typing=form.flag("typing"))
         return fragment(request, "tickets/_presence.html", others=others)
+
+
+def _place(ticket: Ticket) -> dict[str, Any]:
+    """What links to procedures take along from a ticket."""
+    return {"ticket": ticket.id, "machine": ticket.machine_id, "start": ticket.state is not State.CLOSED}
 
 
 async def _shown(story: Story, member: Member, members: Members) -> dict[str, Any]:

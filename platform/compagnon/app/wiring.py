@@ -70,6 +70,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
     tickets = build_tickets(
         kernel,
         search=kb.search,
+        suggesting=kb.suggesting,
         gate=gate,
         library=procedures.library,
         environments=procedures.environments,

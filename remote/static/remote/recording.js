@@ -1,5 +1,7 @@
 // The replay: asciinema-player, a list of places to jump to, and finding words in the text.
 
+import { askAbout, askWithButton } from "../kb/suggested.js";
+
 const holder = document.getElementById("player");
 const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -18,6 +20,15 @@ function start() {
 
 // Both scripts are deferred; the player's comes first in the page.
 if (window.AsciinemaPlayer) start(); else addEventListener("load", start);
+
+// What is selected in the player or in the text is looked for, as in a terminal.
+const selected = () => String(document.getSelection());
+askWithButton(selected, (changed) => document.addEventListener("selectionchange", changed));
+document.addEventListener("keydown", (event) => {
+  if (!event.ctrlKey || !event.shiftKey || event.key.toLowerCase() !== "f") return;
+  event.preventDefault();
+  askAbout(selected());
+});
 
 const box = document.getElementById("transcript-q");
 const text = document.getElementById("transcript");

@@ -14,10 +14,12 @@ export class Screen {
   #replaying = 0;
   #driving = false;
 
-  // typed(text): keys for the shell. resized(columns, rows): the size that this page would like.
-  constructor(element, { typed, resized }) {
+  // typed(text): keys for the shell. resized(columns, rows): the size that this page would like. asked(text): what was
+  // selected is to be looked for.
+  constructor(element, { typed, resized, asked }) {
     this.element = element;
     this.resized = resized;
+    this.asked = asked;
     this.terminal = new Terminal({
       allowProposedApi: true,
       cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
@@ -45,7 +47,8 @@ export class Screen {
     if (this.#replaying === 0 && this.#driving) typed(text);
   }
 
-  // Ctrl+Shift+C and V copy and paste, Ctrl+C copies while something is selected; the rest goes to the shell.
+  // Ctrl+Shift+C and V copy and paste, Ctrl+C copies while something is selected, Ctrl+Shift+F looks for it; the rest
+  // goes to the shell.
   #onKey(event) {
     if (event.type !== "keydown" || !event.ctrlKey || event.altKey || event.metaKey) return true;
     const key = event.key.toLowerCase();
@@ -53,6 +56,11 @@ export class Screen {
     if (key === "c" && (event.shiftKey || selected)) {
       if (selected) navigator.clipboard?.writeText(selected);
       this.terminal.clearSelection();
+      event.preventDefault();
+      return false;
+    }
+    if (key === "f" && event.shiftKey) {
+      this.asked(selected);
       event.preventDefault();
       return false;
     }

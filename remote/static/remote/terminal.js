@@ -1,5 +1,6 @@
 // The terminal page: one socket, taken up again by itself, and what it says around the screen.
 
+import { askAbout, askWithButton } from "../kb/suggested.js";
 import * as frames from "./frames.js";
 import { Keyboard } from "./keyboard.js";
 import { Screen } from "./screen.js";
@@ -44,7 +45,9 @@ function startScreen() {
   screen = new Screen(part("terminal"), {
     typed: (text) => keyboard.type(withCtrl(text)),
     resized: (columns, rows) => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.resize(columns, rows)); },
+    asked: askAbout,
   });
+  askWithButton(() => screen.terminal.getSelection(), (changed) => screen.terminal.onSelectionChange(changed));
   window.compagnonTerminal = screen.terminal; // for tests and assistive scripts
   screen.terminal.focus();
 }

@@ -1,0 +1,59 @@
+"""A suggestion as every page shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kb.search.error_text import ErrorText
+from kb.search.model import Hit
+
+PROCEDURE, ARTICLE = "procedure", "article"
+_MARKDOWN = re.compile(r"([\\\[\]`*_<>])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A document of the library. ``workaround`` is plain text; only a known error has one."""
+
+    hit: Hit
+    workaround: str = ""
+
+    @property
+    def known_error(self) -> bool:
+        return self.hit.state == "known-error"
+
+    @property
+    def procedure(self) -> str:
+        """The code of a procedure that can be followed; empty for anything else."""
+        if self.hit.kind != PROCEDURE:
+            return ""
+        code, _, _ = self.hit.id.rpartition(".")
+        return code or self.hit.id
+
+    @property
+    def markdown(self) -> str:
+        """A link for a message."""
+        title = _MARKDOWN.sub(r"\\\1", self.hit.title)
+        return f"[{title}]({self.hit.url})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestions:
+    """Procedures first, because they can be followed; then articles."""
+
+    procedures: Sequence[Suggestion] = field(default_factory=tuple)
+    articles: Sequence[Suggestion] = field(default_factory=tuple)
+
+    @property
+    def items(self) -> Sequence[Suggestion]:
+        return (*self.procedures, *self.articles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForError:
+    """What was read in an error, and what the library has about it."""
+
+    asked: ErrorText
+    found: Suggestions

@@ -1,0 +1,112 @@
+"""Suggestions for a symptom that is typed, and for an error that a machine printed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from kb.articles.service import Articles
+from kb.search import error_text
+from kb.search.model import Boost, Hit
+from kb.search.service import Search
+from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Suggestions
+
+SHORT = 250  # characters of prose that are asked: the newest words of a long text say most
+MAX_TEXT = 20_000  # characters looked at
+MINIMUM = 3  # characters; fewer are no question
+FAR_BEHIND = 0.3  # of the best article's score: what is worth less is left out
+WORKAROUND = 300  # characters shown
+
+
+class Suggesting:
+    """One way to suggest for every page: what differs is only where the text comes from."""
+
+    def __init__(self, search: Search, articles: Articles) -> None:
+        self._search = search
+        self._articles = articles
+
+    async def for_text(
+        self,
+        text: str,
+        *,
+        environment: str | None = None,
+        locale: str | None = None,
+        boosts: Mapping[str, Boost] | None = None,
+        procedures: int = 3,
+        articles: int = 3,
+    ) -> Suggestions:
+        """For what a person types: their newest words, or what an error that they pasted says of itself.
+
+        ``boosts`` is evidence about procedures: with it they are suggested even without a word.
+        """
+        asked = _question(text[-MAX_TEXT:])
+        return await self._ask(asked, environment, locale, boosts or {}, procedures, articles)
+
+    async def for_error(
+        self,
+        output: str,
+        *,
+        title: str = "",
+        environment: str | None = None,
+        locale: str | None = None,
+        procedures: int = 2,
+        articles: int = 3,
+        without: Collection[str] = (),
+    ) -> ForError:
+        """For what a machine printed (see ``kb.search.error_text``); ``without``: codes of procedures known already."""
+        asked = error_text.read(output, title=title)
+        found = await self._ask(asked.question, environment, locale, {}, procedures + len(without), articles)
+        others = [one for one in found.procedures if one.procedure not in without][:procedures]
+        return ForError(asked=asked, found=Suggestions(procedures=others, articles=found.articles))
+
+    async def related(self, kind: str, id: str | int, *, limit: int = 4) -> Sequence[Suggestion]:
+        """Documents about the same things."""
+        return await self._with_workarounds(await self._search.related(kind, id, limit))
+
+    async def _ask(
+        self,
+        asked: str,
+        environment: str | None,
+        locale: str | None,
+        boosts: Mapping[str, Boost],
+        procedures: int,
+        articles: int,
+    ) -> Suggestions:
+        enough = len(asked) >= MINIMUM
+        if not enough and not boosts:
+            return Suggestions()
+
+        async def about(kind: str, limit: int) -> Sequence[Hit]:
+            return await self._search.suggest(
+                asked,
+                environment=environment,
+                locale=locale,
+                boosts=boosts if kind == PROCEDURE else None,
+                limit=limit,
+                kinds=(kind,),
+            )
+
+        cures, texts = await asyncio.gather(about(PROCEDURE, procedures), about(ARTICLE, articles if enough else 1))
+        best = max((hit.score for hit in texts), default=0.0)
+        near = [hit for hit in texts if enough and hit.score >= FAR_BEHIND * best]
+        return Suggestions(
+            procedures=tuple(Suggestion(hit=hit) for hit in cures), articles=await self._with_workarounds(near)
+        )
+
+    async def _with_workarounds(self, hits: Sequence[Hit]) -> Sequence[Suggestion]:
+        return [Suggestion(hit=hit, workaround=await self._workaround(hit)) for hit in hits]
+
+    async def _workaround(self, hit: Hit) -> str:
+        if hit.kind != ARTICLE or hit.state != "known-error" or not hit.id.isdigit():
+            return ""
+        version = await self._articles.published(int(hit.id))
+        text = " ".join(version.workaround.split()) if version else ""
+        return text if len(text) <= WORKAROUND else text[:WORKAROUND].rsplit(" ", 1)[0] + "…"
+
+
+def _question(text: str) -> str:
+    """An error that was pasted is read as one; prose is asked as it is, by its end."""
+    read = error_text.read(text)
+    if (read.codes or read.names) and len(text) > SHORT:
+        return read.question
+    return " ".join(text.replace("\x00", "").split())[-SHORT:]
