@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from kb.search.error_text import ErrorText
 from kb.search.model import Hit
@@ -49,6 +50,24 @@ class Suggestions:
     @property
     def items(self) -> Sequence[Suggestion]:
         return (*self.procedures, *self.articles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where suggestions are shown: what links to procedures take along, and what can be done with a suggestion.
+
+    ``start``: procedures are started from here; ``insert``: id of the field that links are put into.
+    """
+
+    ticket: int | None = None
+    machine: int | None = None
+    start: bool = False
+    insert: str = ""
+
+    @property
+    def query(self) -> str:
+        """``ticket=12&machine=3``, or nothing."""
+        return urlencode({name: value for name, value in (("ticket", self.ticket), ("machine", self.machine)) if value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from litestar.response import Template
 from compagnon.auth.model import Member
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment
+from kb.suggestions.model import Place
 from kb.suggestions.service import MAX_TEXT, Suggesting
 
 AnyRequest = Request[Any, Any, Any]
@@ -22,7 +23,7 @@ async def about_error(request: AnyRequest, member: Member, form: Form, suggestin
     help = await suggesting.for_error(
         form.value("text")[-MAX_TEXT:], environment=environment, locale=member.locale, procedures=3, articles=4
     )
-    place = {"ticket": form.optional_identity("ticket"), "machine": form.optional_identity("machine")}
+    place = Place(ticket=form.optional_identity("ticket"), machine=form.optional_identity("machine"))
     return fragment(request, "kb/suggestions/_for_error.html", help=help, place=place)
 
 

@@ -8,6 +8,7 @@ from litestar.response import Template
 
 from compagnon.auth.model import Member
 from compagnon.web.render import fragment
+from kb.suggestions.model import Place
 from kb.suggestions.service import Suggesting
 from procedures.ports import MachineGateway
 from procedures.runs.board import RunView
@@ -36,7 +37,7 @@ async def known_about_failure(
         locale=member.locale,
         without=_offered(seen),
     )
-    place = {"ticket": seen.run.ticket_id, "machine": seen.run.machine_id}
+    place = Place(ticket=seen.run.ticket_id, machine=seen.run.machine_id)
     return fragment(request, "procedures/_help.html", help=help, place=place)
 
 

@@ -17,7 +17,7 @@ from compagnon.errors import AppError, Invalid
 from compagnon.i18n import N_, current_locale
 from compagnon.web import Form, fragment, page, redirect, toast
 from compagnon.web.render import is_htmx, rendered_panels
-from kb.suggestions.model import Suggestion
+from kb.suggestions.model import Place, Suggestion
 from kb.suggestions.service import Suggesting
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
@@ -190,7 +190,7 @@ async def known_about_check(
             without=[state.procedure_code] if state.procedure_code else (),
         )
         items = help.found.items
-    place = {"ticket": ticket, "machine": machine_id}
+    place = Place(ticket=ticket, machine=machine_id)
     return fragment(request, "kb/suggestions/_list.html", items=items, place=place)
 
 

@@ -17,6 +17,7 @@ from compagnon.errors import Conflict, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect
+from kb.suggestions.model import Place
 from tickets.capture.service import Capture, ClientCard, Likely, NewCaller, looks_like_number
 from tickets.desk.model import SYMPTOM_LIMIT, TITLE_LIMIT, Impact, NewTicket, Urgency, priority
 from tickets.desk.service import Desk
@@ -238,8 +239,8 @@ async def _suggestions(form: Form, member: Member, capture: Capture) -> Likely:
     )
 
 
-def _place(form: Form) -> Mapping[str, Any]:
-    return {"machine": _number(form.value("machine_id"))}
+def _place(form: Form) -> Place:
+    return Place(machine=_number(form.value("machine_id")))
 
 
 def _number(raw: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from litestar import Controller, get, post
@@ -15,7 +16,7 @@ from compagnon.errors import Conflict, Invalid
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect, toast
-from kb.suggestions.model import Suggestions
+from kb.suggestions.model import Place, Suggestions
 from kb.suggestions.service import Suggesting
 from procedures.runs.service import Runs
 from remote.sessions.service import Sessions
@@ -110,7 +111,7 @@ class TicketPages(Controller):
             found = await capture.library(
                 f"{title} {body}", machine_id=ticket.machine_id, locale=member.locale, procedures=2, articles=3
             )
-        place = {**_place(ticket), "insert": "f-body"}
+        place = replace(_place(ticket), insert="f-body")
         return fragment(request, "kb/suggestions/_list.html", items=found.items, place=place)
 
     @post("/{ticket_id:int}/messages", status_code=200)
@@ -237,9 +238,8 @@ class TicketPages(Controller):
         return fragment(request, "tickets/_presence.html", others=others)
 
 
-def _place(ticket: Ticket) -> dict[str, Any]:
-    """What links to procedures take along from a ticket."""
-    return {"ticket": ticket.id, "machine": ticket.machine_id, "start": ticket.state is not State.CLOSED}
+def _place(ticket: Ticket) -> Place:
+    return Place(ticket=ticket.id, machine=ticket.machine_id, start=ticket.state is not State.CLOSED)
 
 
 async def _shown(story: Story, member: Member, members: Members) -> dict[str, Any]:
