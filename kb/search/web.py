@@ -96,6 +96,7 @@ async def _context(search: Search, learning: Learning, asked: Asked, found: Page
         "shelves": kinds,
         "states": words.STATES,
         "languages": words.LANGUAGES,
+        "singular": words.SINGULAR,
         "examples": typed.EXAMPLES,
         "previews": search.previews,
         "day": words.day,

@@ -17,6 +17,8 @@ FACET_LABELS = {
     "locale": N_("Language"),
     "state": N_("State"),
 }
+SINGULAR = {"procedure": N_("Procedure"), "environment": N_("Standard environment"), "article": N_("Article")}
+"""What one document of a kind is called; other kinds by their plural."""
 SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
 LANGUAGES = {"fr": N_("French"), "en": N_("English")}
 
