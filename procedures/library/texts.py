@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -91,8 +92,8 @@ def facts(reading: Reading, previous: Mapping[str, Any] | None = None) -> dict[s
 
 
 def plain(blocks: Iterable[Block]) -> str:
-    """The words of some blocks, for the search index: Markdown signs are harmless there."""
-    return "\n".join(_words(block) for block in blocks)
+    """The words of some blocks, for the search index: without addresses, other Markdown signs are harmless there."""
+    return _LINK.sub(r"\1", "\n".join(_words(block) for block in blocks))
 
 
 def _words(block: Block) -> str:
@@ -101,6 +102,9 @@ def _words(block: Block) -> str:
             return block.script
         case Note() | Text():
             return block.markdown
+
+
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 
 
 SKELETONS = {
