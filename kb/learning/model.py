@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 RETENTION = timedelta(days=365)
@@ -27,8 +27,6 @@ OPENED, FOLLOWED, ENDED_WELL, ENDED_BADLY = 1.0, 2.0, 4.0, -3.0
 MINIMUM = 0.5  # strength under which a question is forgotten
 MINIMUM_RUNS = 5  # under which a success rate says nothing
 SUCCESS_WEIGHT = 0.12  # share of the best text score that a procedure earns which never fails
-FRESH_WEIGHT = 0.03
-FRESH = timedelta(days=365)
 MAX_TEXT = 256
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
@@ -164,11 +162,3 @@ def wilson(well: int, total: int, z: float = 1.96) -> float:
 def success_weight(outcome: Outcome) -> float:
     """What the runs add to a document's rank; nothing below :data:`MINIMUM_RUNS`."""
     return SUCCESS_WEIGHT * outcome.sure if outcome.known else 0.0
-
-
-def freshness_weight(reviewed: date | None, today: date) -> float:
-    """What a recent review adds: less from day to day, nothing after :data:`FRESH` or without a date."""
-    if reviewed is None:
-        return 0.0
-    age = max(today - reviewed, timedelta(0))
-    return FRESH_WEIGHT * max(0.0, 1 - age / FRESH)

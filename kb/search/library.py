@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from compagnon.db import Database
 from compagnon.i18n import N_
-from kb.search import relating, store
+from kb.search import freshness, relating, store
 from kb.search.correcting import corrected, offered
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchEngine, SearchTimeout
 from kb.search.expanding import Thesaurus
@@ -161,12 +162,15 @@ class Library:
 
 
 def weighed(ranked: Sequence[Ranked], boosts: Mapping[str, Boost]) -> list[Ranked]:
-    """Ranked anew: each document gains its evidence's share of the best text score."""
+    """Ranked anew: each document gains its evidence's share of the best text score, and a little for a fresh review."""
     top = max((item.score for item in ranked), default=0.0)
-    gained = [
-        replace(item, score=item.score + boost.weight * top) if (boost := boosts.get(item.document.key)) else item
-        for item in ranked
-    ]
+    today = datetime.now(UTC).date()
+
+    def gain(document: Document) -> float:
+        boost = boosts.get(document.key)
+        return (boost.weight if boost else 0.0) + freshness.weight(document.reviewed, today)
+
+    gained = [replace(item, score=item.score + gain(item.document) * top) for item in ranked]
     return sorted(gained, key=lambda item: -item.score)
 
 

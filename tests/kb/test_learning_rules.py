@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from kb.learning.model import (
-    FRESH,
     MAX_QUERIES,
     RETENTION,
     SUCCESS_WEIGHT,
@@ -15,12 +14,12 @@ from kb.learning.model import (
     Outcome,
     Use,
     clean,
-    freshness_weight,
     lessons,
     norm,
     success_weight,
     wilson,
 )
+from kb.search import freshness
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -118,8 +117,9 @@ def test_few_runs_prove_little() -> None:
 
 def test_a_review_counts_less_from_day_to_day() -> None:
     today = date(2026, 11, 24)
-    weights = [freshness_weight(today - timedelta(days=days), today) for days in (0, 100, 300, FRESH.days, 900)]
-    assert weights[0] > weights[1] > weights[2] > 0
+    ages = [0, 100, 300, freshness.FADES.days, 900]
+    weights = [freshness.weight((today - timedelta(days=days)).isoformat(), today) for days in ages]
+    assert freshness.WEIGHT == weights[0] > weights[1] > weights[2] > 0
     assert weights[3:] == [0, 0]
-    assert freshness_weight(None, today) == 0
-    assert freshness_weight(today + timedelta(days=3), today) == weights[0]
+    assert freshness.weight("", today) == freshness.weight("yesterday", today) == 0
+    assert freshness.weight((today + timedelta(days=3)).isoformat(), today) == weights[0]
