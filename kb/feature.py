@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from compagnon.auth.model import Member
+from compagnon.auth.model import Member, Role
 from compagnon.i18n import N_
+from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, DashboardPanel, Feature, Panel
 from kb.articles.indexing import KIND as ARTICLE
 from kb.articles.preview import previewer
 from kb.articles.service import Articles
+from kb.imports import web as imports_web
+from kb.imports.service import Imports
 from kb.learning import web as learning_web
 from kb.learning.service import Learning
 from kb.saved import web as saved_web
@@ -36,6 +39,7 @@ class Kb:
     synonyms: Synonyms
     learning: Learning
     suggesting: Suggesting
+    imports: Imports
 
 
 def build(kernel: Kernel) -> Kb:
@@ -53,6 +57,7 @@ def build(kernel: Kernel) -> Kb:
     learning = Learning(kernel.db, search.changed)
     search.evidence(learning)
     suggesting = Suggesting(search, articles)
+    imports = Imports(kernel, articles)
     feature = Feature(
         package="kb",
         handlers=[
@@ -61,6 +66,7 @@ def build(kernel: Kernel) -> Kb:
             *suggestions_web.HANDLERS,
             *learning_web.HANDLERS,
             *saved_web.HANDLERS,
+            *imports_web.HANDLERS,
         ],
         dependencies={
             "search": search,
@@ -70,12 +76,16 @@ def build(kernel: Kernel) -> Kb:
             "learning": learning,
             "saved": SavedSearches(kernel.db),
             "suggesting": suggesting,
+            "imports": imports,
         },
-        actions=[Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange")],
-        topics={"search": _everyone("index"), "synonyms": _everyone("list")},
+        actions=[
+            Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange"),
+            Action(href="/articles/sources", label=N_("Sources of articles"), icon="books", role=Role.ADMINISTRATOR),
+        ],
+        topics={"search": _everyone("index"), "synonyms": _everyone("list"), "imports": _administrators},
         dashboard_panels=[_synonyms_waiting(synonyms)],
         lifespan=(search.working, synonyms.following),
-        tasks=learning.register,
+        tasks=_tasks(learning, imports),
     )
     return Kb(
         feature=feature,
@@ -84,6 +94,7 @@ def build(kernel: Kernel) -> Kb:
         synonyms=synonyms,
         learning=learning,
         suggesting=suggesting,
+        imports=imports,
     )
 
 
@@ -94,6 +105,19 @@ def _everyone(known: str) -> Callable[[Member, str], Awaitable[bool]]:
         return key == known
 
     return guard
+
+
+async def _administrators(member: Member, key: str) -> bool:
+    """How far an import is."""
+    return key == "all" and member.role.covers(Role.ADMINISTRATOR)
+
+
+def _tasks(learning: Learning, imports: Imports) -> Callable[[Jobs], None]:
+    def register(jobs: Jobs) -> None:
+        learning.register(jobs)
+        imports.register(jobs)
+
+    return register
 
 
 def _synonyms_waiting(synonyms: Synonyms) -> DashboardPanel:

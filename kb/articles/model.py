@@ -14,7 +14,7 @@ from typing import Any
 LOCALES = ("fr", "en")
 SYSTEMS = ("linux", "windows", "macos")
 TITLE_LIMIT = 200  # characters, as every limit of a text here
-TEXT_LIMIT = 50_000
+TEXT_LIMIT = 100_000
 SOLUTIONS_LIMIT = 20
 CODES_LIMIT = 50  # values of a list
 CODE_LENGTH = 100

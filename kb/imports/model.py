@@ -107,6 +107,13 @@ REASONS: Mapping[SkipReason, str] = {
     SkipReason.UNREADABLE: N_("cannot be opened"),
     SkipReason.REFUSED: N_("was refused by the knowledge base"),
 }
+
+
+def reason_params(reason: SkipReason) -> dict[str, int]:
+    """What fills the fields of a reason."""
+    return {"limit": FILE_LIMIT // 1000} if reason is SkipReason.TOO_LARGE else {}
+
+
 EXPECTED = frozenset(
     {
         SkipReason.OTHER_FILE,
@@ -186,6 +193,10 @@ class Counts:
     unchanged: int = 0
     proposed: int = 0
     removed: int = 0
+
+    @property
+    def told(self) -> dict[str, int]:
+        return asdict(self)
 
     def plus(self, **more: int) -> Counts:
         return Counts(**{name: value + more.get(name, 0) for name, value in asdict(self).items()})

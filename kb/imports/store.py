@@ -46,7 +46,8 @@ FROM import_runs r JOIN members m ON m.id = r.started_by
 """
 ONE_RUN: LiteralString = f"{RUN} WHERE r.id = %(id)s"
 RUNS: LiteralString = f"{RUN} WHERE r.source_id = %(source)s ORDER BY r.id DESC LIMIT %(limit)s"
-LAST_RUNS: LiteralString = f"{RUN} WHERE r.id IN (SELECT max(id) FROM import_runs GROUP BY source_id)"
+SEVERAL_RUNS: LiteralString = f"{RUN} WHERE r.id = ANY(%(ids)s)"
+LAST = "SELECT max(id) FROM import_runs GROUP BY source_id"
 ADD_RUN = """
 INSERT INTO import_runs (source_id, kind, label, state, started_by)
 VALUES (%(source)s, %(kind)s, %(label)s, %(state)s, %(member)s) RETURNING id
@@ -76,6 +77,7 @@ DELETE FROM import_skips WHERE run_id = %(id)s OR run_id IN (
 """
 ADD_SKIP = "INSERT INTO import_skips (run_id, path, reason, detail) VALUES (%(id)s, %(path)s, %(reason)s, %(detail)s)"
 SKIPS = "SELECT path, reason, detail FROM import_skips WHERE run_id = %(id)s ORDER BY path LIMIT %(limit)s"
+ADD_REFUSED = "UPDATE import_runs SET skipped = skipped + %(count)s WHERE id = %(id)s"
 ADD_UPLOAD = "INSERT INTO import_uploads (run_id, content) VALUES (%(id)s, %(content)s)"
 UPLOAD = "SELECT content FROM import_uploads WHERE run_id = %(id)s"
 FORGET_UPLOADS = """
@@ -95,6 +97,7 @@ JOIN articles a ON a.source = s.name
 JOIN article_versions v ON v.article_id = a.id AND v.state = 'published'
 WHERE s.id = %(id)s ORDER BY a.id
 """
+PATHS = "SELECT a.source_id FROM import_sources s JOIN articles a ON a.source = s.name WHERE s.id = %(id)s"
 ARTICLE = """
 SELECT a.id FROM import_sources s JOIN articles a ON a.source = s.name
 WHERE s.id = %(id)s AND a.source_id = %(path)s
@@ -125,17 +128,19 @@ async def source_named(conn: Connection, name: str) -> Source | None:
     return await source(conn, found) if found is not None else None
 
 
-async def keep_source(
-    conn: Connection, name: str, *, format: str, locale: str, licence: str, member_id: int
-) -> int:
-    """Add a source or bring the one of this name up to date; its id."""
+async def add_source(conn: Connection, name: str, *, format: str, locale: str, licence: str, member_id: int) -> int:
+    """The id of the source of this name, which is added when there is none."""
     values = {"format": format, "locale": locale, "licence": licence}
     added = await _number(conn, ADD_SOURCE, name=name, member=member_id, **values)
     if added is not None:
         return added
     (known,) = await _column(conn, BY_NAME, name=name)
-    await conn.execute(UPDATE_SOURCE, {"id": known, **values})
     return int(known)
+
+
+async def update_source(conn: Connection, source_id: int, *, format: str, locale: str, licence: str) -> None:
+    values = {"format": format, "locale": locale, "licence": licence}
+    await conn.execute(UPDATE_SOURCE, {"id": source_id, **values})
 
 
 async def lock(conn: Connection, source_id: int) -> bool:
@@ -161,8 +166,9 @@ async def runs(conn: Connection, source_id: int, limit: int) -> list[Run]:
 
 async def last_runs(conn: Connection) -> dict[int, Run]:
     """The last run of each source."""
+    ids = await _column(conn, LAST)
     async with conn.cursor(row_factory=class_row(Run)) as cursor:
-        return {run.source_id: run for run in await (await cursor.execute(LAST_RUNS)).fetchall()}
+        return {run.source_id: run for run in await (await cursor.execute(SEVERAL_RUNS, {"ids": ids})).fetchall()}
 
 
 async def add_run(conn: Connection, source_id: int, *, kind: str, label: str, state: RunState, member_id: int) -> int:
@@ -186,6 +192,13 @@ async def add_skips(conn: Connection, run_id: int, skipped: Sequence[Skipped]) -
     rows = [{"id": run_id, "path": one.path, "reason": one.reason, "detail": one.detail} for one in skipped]
     async with conn.cursor() as cursor:
         await cursor.executemany(ADD_SKIP, rows)
+
+
+async def add_refused(conn: Connection, run_id: int, refused: Sequence[Skipped]) -> None:
+    """Documents that were refused on the way, on top of those that were skipped before."""
+    if refused:
+        await conn.execute(ADD_REFUSED, {"id": run_id, "count": len(refused)})
+        await add_skips(conn, run_id, refused)
 
 
 async def progress(conn: Connection, run_id: int, counts: Counts) -> bool:
@@ -223,6 +236,11 @@ async def removed(conn: Connection, source_id: int, limit: int) -> list[Removed]
 async def in_force(conn: Connection, source_id: int) -> list[int]:
     """The ids of the source's articles in force."""
     return await _column(conn, IN_FORCE, id=source_id)
+
+
+async def paths(conn: Connection, source_id: int) -> list[str]:
+    """Every document that ever came from a source."""
+    return await _column(conn, PATHS, id=source_id)
 
 
 async def article(conn: Connection, source_id: int, path: str) -> int | None:

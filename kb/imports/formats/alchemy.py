@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from compagnon.i18n import N_
 from kb.imports.formats import admonitions, base, front, headings, hints, links, markup
@@ -30,7 +31,7 @@ class Alchemy:
         except front.FrontMatterError as error:
             return base.skipped(file, SkipReason.FRONT_MATTER, str(error))
         locale = defaults.locale or front.word(head, "ms.contentlocale", "locale")[:2].lower() or "en"
-        address = SITE + file.name.removesuffix(self.ending)
+        address = SITE + quote(file.name.removesuffix(self.ending))
         parts = headings.sections(_plain(text, locale, address))
         first = next((part.title for part in parts if part.level == 1), "")
         title = base.short(headings.plain(first) or front.word(head, "title"))

@@ -57,7 +57,8 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 def _prose(lines: list[str], change: Callable[[str], str]) -> list[str]:
     if not lines:
         return []
-    return ["\n\n".join(_spared(paragraph, change) for paragraph in "\n".join(lines).split("\n\n"))]
+    paragraphs = "\n".join(lines).split("\n\n")
+    return ["\n\n".join(_spared(one, change) if one.strip() else one for one in paragraphs)]
 
 
 def _spared(text: str, change: Callable[[str], str]) -> str:

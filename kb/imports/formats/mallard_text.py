@@ -10,7 +10,7 @@ from kb.imports.formats import links
 from kb.imports.formats.xmltree import Node
 
 SIGNS = re.compile(r"([\\`*\[\]<])|(?<!\w)(_)|(_)(?!\w)")
-AT_START = re.compile(r"^(\s*)([#>+=~-]|[0-9]+(?=[.)]))", re.MULTILINE)
+AT_START = re.compile(r"^(\s*[0-9]*)([#>+=~-]|(?<=[0-9])[.)])", re.MULTILINE)
 CODE = frozenset({"cmd", "code", "file", "input", "output", "sys", "var"})
 STRONG = frozenset({"gui", "key"})
 LEFT_OUT = frozenset({"info", "title", "subtitle", "links", "comment", "desc", "cite", "tt"})

@@ -7,7 +7,6 @@ import re
 
 from kb.imports.formats.fences import outside_code
 
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 ANCHOR = re.compile(r"<a\s+(?:name|id)=\"[^\"<>]*\"\s*/?>\s*(?:</a>)?", re.IGNORECASE)
 LINK = re.compile(r"<a\s[^<>]*?href=\"([^\"<>]*)\"[^<>]*>([^<>]*)</a>", re.IGNORECASE)
 BREAK = re.compile(r"</?br\s*/?>", re.IGNORECASE)
@@ -29,11 +28,19 @@ def plain(text: str) -> str:
 
 
 def _change(part: str) -> str:
-    part = COMMENT.sub("", part)
+    part = _without_comments(part)
     part = ANCHOR.sub("", part)
     part = LINK.sub(lambda found: f"[{found[2]}]({html.unescape(found[1])})" if found[2].strip() else "", part)
     part = PICTURE.sub(lambda found: _alternative(ALTERNATIVE, found[0]), part)
     return PLAIN_TAGS.sub("", BREAK.sub(" ", part))
+
+
+def _without_comments(part: str) -> str:
+    kept, at = [], 0
+    while (begin := part.find("<!--", at)) >= 0 and (end := part.find("-->", begin + 4)) >= 0:
+        kept.append(part[at:begin])
+        at = end + 3
+    return "".join((*kept, part[at:]))
 
 
 def microsoft(text: str) -> str:

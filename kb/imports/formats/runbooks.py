@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from urllib.parse import quote
 
 from compagnon.i18n import N_
 from kb.imports.formats import admonitions, base, headings, hints, links, markup
@@ -30,7 +31,7 @@ class Runbooks:
         return base.share(base.documents(files, self.ending), self._mark) > 0.5
 
     def parse(self, file: SourceFile, defaults: Defaults) -> ParsedArticle | Skipped:
-        address = SITE + file.path
+        address = SITE + quote(file.path)
         parts = headings.sections(_plain(file.text, links.whole(address)))
         title = next((part.title for part in parts if part.level == 1), "")
         reason = _no_runbook(file, parts)

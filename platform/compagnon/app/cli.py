@@ -82,11 +82,26 @@ def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser])
         help="put them in force at once, without a review; the author must be an administrator (audited)",
     )
     load.set_defaults(run=commands.procedures_import)
+    _add_articles_commands(sub)
     reindex = sub.add_parser("reindex", help="build the search index anew from the database")
     reindex.set_defaults(run=commands.reindex)
     audit = sub.add_parser("audit", help="audit log").add_subparsers(required=True, metavar="action")
     verify = audit.add_parser("verify", help="recompute the chains of the audit log and of every recording")
     verify.set_defaults(run=commands.audit_verify)
+
+
+def _add_articles_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from compagnon.app.articles_command import articles_import
+
+    articles = sub.add_parser("articles", help="articles").add_subparsers(required=True, metavar="action")
+    load = articles.add_parser("import", help="import a folder of documents, or bring an earlier import up to date")
+    load.add_argument("folder")
+    load.add_argument("--author", required=True, help="e-mail of the administrator in whose name they are imported")
+    load.add_argument("--name", help="name of the source; the folder's own when it is not given")
+    load.add_argument("--format", help="alchemy, mallard, rocky, runbooks or notes; found out when it is not given")
+    load.add_argument("--licence", help="licence of the documents, where neither they nor their format say it")
+    load.add_argument("--language", choices=("fr", "en"), help="language of the documents, where they do not say it")
+    load.set_defaults(run=articles_import)
 
 
 def _quiet_libraries() -> None:

@@ -90,7 +90,7 @@ def procedures_import(settings: Settings, arguments: argparse.Namespace) -> int:
     files = sorted(file for path in arguments.paths for file in _markdown_files(Path(path)))
 
     async def work(services: Services) -> int:
-        author = await _member(services, arguments.author)
+        author = await member_of(services, arguments.author)
         failed = 0
         for file in files:
             failed += not await _import_one(services, author, file, publish=arguments.publish)
@@ -126,7 +126,8 @@ def _markdown_files(path: Path) -> list[Path]:
     return [path]
 
 
-async def _member(services: Services, email: str) -> Member:
+async def member_of(services: Services, email: str) -> Member:
+    """The member with this address. Raises NotFound."""
     member = await services.kernel.members.by_email(email)
     if member is None:
         raise NotFound("No member has the address {email}.", email=email)
