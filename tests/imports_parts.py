@@ -186,6 +186,7 @@ def article(text: str, format: str, path: str = "a.md", **defaults: str) -> Pars
 
 def folder(where: Path, texts: Mapping[str, str | bytes]) -> Path:
     """A folder with these files."""
+    where.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         file = where / path
         file.parent.mkdir(parents=True, exist_ok=True)

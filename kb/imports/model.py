@@ -100,7 +100,7 @@ REASONS: Mapping[SkipReason, str] = {
     SkipReason.TOO_LARGE: N_("is too large: {limit} kB at most"),
     SkipReason.BINARY: N_("is not a text"),
     SkipReason.ENCODING: N_("is not in UTF-8"),
-    SkipReason.NAME: N_("has a name that cannot be read or is too long"),
+    SkipReason.NAME: N_("has a name that cannot be read, is too long or comes twice"),
     SkipReason.LINK: N_("is a symbolic link, which is not followed"),
     SkipReason.FRONT_MATTER: N_("has a header (YAML) that cannot be read"),
     SkipReason.XML: N_("is not XML that can be read safely"),

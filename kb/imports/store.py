@@ -36,6 +36,7 @@ UPDATE_SOURCE = """
 UPDATE import_sources SET format = %(format)s, locale = %(locale)s, licence = %(licence)s WHERE id = %(id)s
 """
 LOCK = "SELECT pg_try_advisory_lock(%(class)s, %(id)s)"
+UNLOCK = "SELECT pg_advisory_unlock(%(class)s, %(id)s)"
 FREE = "SELECT pg_try_advisory_xact_lock(%(class)s, %(id)s)"
 
 RUN: LiteralString = """
@@ -144,8 +145,12 @@ async def update_source(conn: Connection, source_id: int, *, format: str, locale
 
 
 async def lock(conn: Connection, source_id: int) -> bool:
-    """Become the only import of a source, until this connection ends."""
+    """Become the only import of a source, until ``unlock`` or the end of this connection."""
     return (await _column(conn, LOCK, **{"class": LOCKS, "id": source_id})) == [True]
+
+
+async def unlock(conn: Connection, source_id: int) -> None:
+    await conn.execute(UNLOCK, {"class": LOCKS, "id": source_id})
 
 
 async def is_free(conn: Connection, source_id: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -54,7 +55,11 @@ class Work:
         try:
             if not await _locked(conn, source_id):
                 raise Conflict(BUSY)
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(psycopg.Error):  # at once: PostgreSQL takes a moment to end a connection
+                    await store.unlock(conn, source_id)
         finally:
             await conn.close()
 

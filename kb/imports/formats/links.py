@@ -18,7 +18,9 @@ REFERENCE = re.compile(rf"(!?)\[{_TEXT}\](?:\[([^\[\]]*+)\])?(?![(:\[])")
 DEFINITION = re.compile(
     r"^ {0,3}\[([^\[\]]++)\]:[ \t]*+<?([^\s<>]++)>?(?:[ \t]++(?:\"[^\"]*+\"|'[^']*+'|\([^()]*+\)))?[ \t]*+$", re.M
 )
-SAFE = re.compile(r"(?:https?://[^\s\\@/]+(?:[/?#]|$)|mailto:[^\s\\<>\"']+@|article:)", re.IGNORECASE)
+SAFE = re.compile(
+    r"(?:https?://[^\s\\@/]+(?:[/?#]|$)|mailto:[^\s\\<>\"']+@|article:|/articles/sources/\d+/document\?)", re.IGNORECASE
+)
 UNSAFE_CHARACTER = re.compile(r"[\x00-\x20\x7f\\<>\"]")
 
 

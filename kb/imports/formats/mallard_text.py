@@ -166,7 +166,7 @@ class Writer:
 
     def _link(self, link: Node, words: str) -> str:
         page = link.get("xref").partition("#")[0]
-        words = words.strip() or SIGNS.sub(lambda found: "\\" + found[0], self._titles.get(page, ""))
+        words = words.strip() or SIGNS.sub(lambda found: "\\" + found[0], self._titles.get(page, page))
         address = f"article:{quote(page)}.page" if page else links.safe(link.get("href"))
         return f"[{words}]({address})" if words and address else words or address
 
