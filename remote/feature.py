@@ -29,6 +29,7 @@ from remote.machines.scheduler import CheckScheduler
 from remote.machines.search import MachineRecords
 from remote.machines.service import Machines
 from remote.recordings import web as recording_web
+from remote.recordings.search import RecordingRecords
 from remote.recordings.service import Recordings
 from remote.sessions import web as session_web
 from remote.sessions.rooms import Rooms
@@ -80,6 +81,7 @@ def build(
     )
     search.record_source(MachineRecords(kernel.db))
     search.preview("machine", previewer(link.machines))
+    search.record_source(RecordingRecords(kernel.db))
     return Remote(
         machines=link.machines,
         drift=drift,
@@ -101,6 +103,10 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
         @jobs.periodic("remote.expire_waivers", cron="7 * * * *")
         async def expire(timestamp: int) -> None:
             await desk.drift.expire()
+
+        @jobs.periodic("remote.index_recordings", cron="*/5 * * * *")
+        async def index_recordings(timestamp: int) -> None:
+            await rooms.recordings.index_old()
 
     return Feature(
         package="remote",

@@ -97,6 +97,7 @@ def _hardware() -> JSON:
         "memory": psutil.virtual_memory().total,
         "vendor": _dmi("sys_vendor"),
         "model": _dmi("product_name"),
+        "serial": _dmi("product_serial"),
     }
 
 

@@ -23,7 +23,8 @@ from kb.search.question import Question, Word, ask
 RECORD_LOCALE = "fr"  # one analysis for all records, whatever their language: questions are read the same way
 MAX_POSITION = 16_383  # of a tsvector (PostgreSQL 18, §8.11.1)
 MAX_PLACES = 250  # positions of one lexeme; PostgreSQL keeps 255
-MAX_TEXT = 200_000  # characters analysed of one record; a tsvector holds 1 MB
+MAX_TEXT = 262_144  # characters analysed of one record
+MAX_VECTOR = 800_000  # bytes of its lexemes and their places, about: a tsvector holds 1 MB
 MINIMUM_DIGITS = 3
 
 
@@ -140,7 +141,13 @@ def tsvector_text(title: str, body: str = "") -> str:
     places: dict[str, list[str]] = {}
     last = _place(places, title[:MAX_TEXT], 1, "A")
     _place(places, body[:MAX_TEXT], last + 1, "")
-    return " ".join(f"{quote_lexeme(term)}:{','.join(found)}" for term, found in places.items())
+    parts, size = [], 0
+    for term, found in places.items():
+        size += len(term.encode()) + 8 + 2 * len(found)
+        if size > MAX_VECTOR:
+            break
+        parts.append(f"{quote_lexeme(term)}:{','.join(found)}")
+    return " ".join(parts)
 
 
 def _place(places: dict[str, list[str]], text: str, base: int, weight: str) -> int:

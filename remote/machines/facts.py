@@ -52,6 +52,7 @@ class Facts:
     hostname: str = ""
     vendor: str = ""
     model: str = ""
+    serial: str = ""
     processor: str = ""
     cores: int = 0
     memory: int = 0
@@ -93,6 +94,7 @@ class Facts:
             hostname=bounds.text(raw.get("hostname"), 80),
             vendor=bounds.text(hardware.get("vendor"), 80),
             model=bounds.text(hardware.get("model"), 80),
+            serial=bounds.text(hardware.get("serial"), 80),
             processor=bounds.text(hardware.get("cpu"), 80),
             cores=bounds.whole(hardware.get("cores"), high=4096) or 0,
             memory=total,

@@ -77,14 +77,6 @@ class Machines:
         async with self._db.connection() as conn:
             return await store.counts(conn)
 
-    async def search(self, text: str, limit: int = 10) -> list[Machine]:
-        """Machines whose name or host name holds ``text`` (2 to 80 characters), nearest first."""
-        text = text.strip()[:80]
-        if len(text) < 2:
-            return []
-        async with self._db.connection() as conn:
-            return await store.search(conn, text, limit)
-
     async def reported(self, machine_id: int) -> tuple[Facts, Reported]:
         async with self._db.connection() as conn:
             found = await store.reported(conn, machine_id)

@@ -109,11 +109,6 @@ SELECT e.id, e.at, e.kind, e.member_id, p.name AS member_name, e.subject, e.deta
 FROM machine_events e LEFT JOIN members p ON p.id = e.member_id
 WHERE e.machine_id = %(machine_id)s ORDER BY e.id DESC LIMIT %(limit)s
 """
-SEARCH = f"""
-SELECT {COLUMNS} {FROM}
-WHERE m.state <> 'revoked' AND lower(m.name || ' ' || m.hostname) LIKE %(like)s
-ORDER BY similarity(lower(m.name || ' ' || m.hostname), %(text)s) DESC, m.id LIMIT %(limit)s
-"""
 
 
 async def get(conn: Connection, machine_id: int) -> Machine | None:
@@ -155,10 +150,6 @@ async def listed(conn: Connection, wanted: MachineFilter) -> list[Machine]:
         "limit": wanted.limit,
     }
     return await _many(conn, LIST, values)
-
-
-async def search(conn: Connection, text: str, limit: int) -> list[Machine]:
-    return await _many(conn, SEARCH, {"text": text.lower(), "like": like(text), "limit": limit})
 
 
 def like(text: str) -> str:

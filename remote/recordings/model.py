@@ -39,6 +39,28 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """What stood on the terminal: its ``text``, the second of each of its lines, its lexemes (``tsvector``)."""
+
+    text: str
+    moments: tuple[int, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A found recording: ``text`` around the words, and the ``second`` of the replay, where it is known."""
+
+    session_id: str
+    machine_name: str
+    client_name: str
+    ticket_id: int
+    reason: str
+    text: str
+    second: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainReport:
     """The outcome of reading a recording's chain again. ``problem`` is empty when it holds."""
 

@@ -13,13 +13,16 @@ from pathlib import Path
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from kb.search.analysis import VERSION
+from kb.search.records import tsvector_text
 from remote.recordings import cast, store, text
-from remote.recordings.model import ChainReport, Marker, Recording, RecordingState
+from remote.recordings.model import ChainReport, Marker, Recording, RecordingState, Spoken
 from remote.recordings.recorder import Recorder, Restored
 from remote.sessions.scrollback import SCROLLBACK
 
 FOLDER = "recordings"
 LIMIT = 200 * 1024 * 1024  # bytes of one recording's file: a session that fills it is ended
+BATCH = 20  # recordings read again at a time
 REMEMBERED = 256  # recordings whose verdict is remembered
 FRESH = 30.0  # seconds for which the verdict on a recording that still grows is good enough to be shown
 
@@ -85,7 +88,7 @@ class Recordings:
             return
         if recording.state is not RecordingState.RECORDING:
             return
-        report, words = await asyncio.to_thread(_read, self.path(recording), recording)
+        report, spoken = await asyncio.to_thread(_read, self.path(recording), recording)
         state = RecordingState.COMPLETE if report.sound else RecordingState.FAILED
         async with self._db.transaction() as conn:
             await store.finish(
@@ -95,7 +98,7 @@ class Recordings:
                 chunks=report.chunks,
                 size=report.bytes,
                 head=report.head,
-                transcript=words,
+                spoken=spoken,
             )
 
     async def finish_left_over(self) -> int:
@@ -105,6 +108,31 @@ class Recordings:
         for session_id in found:
             await self.finish(session_id)
         return len(found)
+
+    async def index_old(self) -> int:
+        """Make recordings findable whose words were not written, or by an older analysis; how many. A few at a time.
+
+        Recordings made before there was a search, and all of them once the analysis changes. May run twice.
+        """
+        done = 0
+        while True:
+            async with self._db.connection() as conn:
+                found = await store.other_version(conn, VERSION, BATCH)
+            for recording in found:
+                await self._index(recording)
+            done += len(found)
+            if len(found) < BATCH:
+                return done
+
+    async def _index(self, recording: Recording) -> None:
+        """The words of the transcript as it was kept; its moments, where the file still says the same."""
+        kept = await self.transcript(recording.session_id)
+        _, spoken = await asyncio.to_thread(_read, self.path(recording), recording)
+        if spoken.text != kept:
+            words = await asyncio.to_thread(tsvector_text, "", kept)
+            spoken = Spoken(text=kept, moments=(), words=words)
+        async with self._db.transaction() as conn:
+            await store.index(conn, recording.session_id, spoken)
 
     async def verify(self, recording: Recording) -> ChainReport:
         """Read the whole chain again and compare it with the anchor."""
@@ -170,15 +198,18 @@ def _verify(path: Path, recording: Recording, each: Callable[[cast.Chunk], None]
         return ChainReport(chunks=0, bytes=0, head="", problem=f"the file cannot be read ({error.strerror})")
 
 
-def _read(path: Path, recording: Recording) -> tuple[ChainReport, str]:
+def _read(path: Path, recording: Recording) -> tuple[ChainReport, Spoken]:
     """One pass for the chain and the words."""
-    transcript = text.Transcript()
+    transcript, elapsed = text.Transcript(), 0.0
 
     def hear(chunk: cast.Chunk) -> None:
+        nonlocal elapsed
+        elapsed += chunk.interval
         if chunk.code == "o":
-            transcript.feed(chunk.data)
+            transcript.feed(chunk.data, int(elapsed))
 
     report = _verify(path, recording, hear)
     with contextlib.suppress(OSError), path.open("rb") as file:
         os.fsync(file.fileno())
-    return report, transcript.text()
+    words = transcript.text()
+    return report, Spoken(text=words, moments=tuple(transcript.moments()), words=tsvector_text("", words))

@@ -27,18 +27,23 @@ def plain(output: str) -> str:
 
 
 class Transcript:
-    """The readable lines of an output that comes in pieces. Holds at most about MAXIMUM characters."""
+    """The readable lines of an output that comes in pieces. Holds at most about MAXIMUM characters.
+
+    Each piece may say at which ``second`` it was written; ``moments`` tells that of each line of the ``text``.
+    """
 
     def __init__(self) -> None:
+        self._second = 0
         self._pieces: list[str] = []  # the line that is not finished
         self._length = 0
-        self._first: list[str] = []
+        self._first: list[tuple[str, int]] = []
         self._first_size = 0
-        self._last: deque[str] = deque()
+        self._last: deque[tuple[str, int]] = deque()
         self._last_size = 0
         self._dropped = False
 
-    def feed(self, output: str) -> None:
+    def feed(self, output: str, second: int = 0) -> None:
+        self._second = second
         *lines, rest = output.split("\n")
         for line in lines:
             self._continue(line)
@@ -65,19 +70,27 @@ class Transcript:
     def _keep(self, line: str) -> None:
         size = len(line) + 1
         if not self._last and self._first_size + size <= MAXIMUM // 2:
-            self._first.append(line)
+            self._first.append((line, self._second))
             self._first_size += size
             return
-        self._last.append(line)
+        self._last.append((line, self._second))
         self._last_size += size
         while self._last_size > MAXIMUM // 2 - 2:
-            self._last_size -= len(self._last.popleft()) + 1
+            self._last_size -= len(self._last.popleft()[0]) + 1
             self._dropped = True
 
     def text(self) -> str:
         """What is there so far; ends the last line."""
         self._end_line()
-        return "\n".join([*self._first, *(["…"] if self._dropped else []), *self._last])
+        return "\n".join(line for line, _ in self._lines())
+
+    def moments(self) -> list[int]:
+        """For each line of ``text``, after that was asked for, the second at which it was finished."""
+        return [second for _, second in self._lines()]
+
+    def _lines(self) -> list[tuple[str, int]]:
+        cut = [("…", self._last[0][1])] if self._dropped and self._last else []
+        return [*self._first, *cut, *self._last]
 
 
 def settled(line: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import anyio
 from litestar import Request, get
-from litestar.params import FromQuery, PathParameter
+from litestar.params import FromQuery, Parameter, PathParameter
 from litestar.response import Stream, Template
 from litestar.types import ControllerRouterHandler
 
@@ -36,8 +36,11 @@ async def shown(
     sessions: Sessions,
     machines: Machines,
     session_id: SessionId,
+    t: Annotated[int, Parameter(ge=0, le=10**7)] = 0,
 ) -> Template:
-    """The player, with the places one can jump to. Every member may watch: the co-operative answers for itself."""
+    """The player at second ``t``, with the places one can jump to. Every member may watch: the co-operative answers
+    for itself.
+    """
     session = await sessions.get(session_id)
     recording = await recordings.get(session_id)
     survey = await recordings.survey(recording)
@@ -50,6 +53,7 @@ async def shown(
         participants=await sessions.participants(session_id),
         markers=survey.markers,
         report=survey.report,
+        start=t,
         transcript=(await recordings.transcript(session_id))[:100_000],
     )
 

@@ -6,8 +6,10 @@ const holder = document.getElementById("player");
 const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function start() {
+  const at = Number(holder.dataset.start || 0); // where a search found words
   const player = window.AsciinemaPlayer.create(holder.dataset.source, holder, {
-    fit: "width", idleTimeLimit: 2, preload: true, terminalFontFamily: "var(--mono)", cursorBlink: !reduced, poster: "npt:0:01",
+    fit: "width", idleTimeLimit: 2, preload: true, terminalFontFamily: "var(--mono)", cursorBlink: !reduced,
+    startAt: at, poster: `npt:${at || 1}`,
   });
   window.compagnonPlayer = player; // for tests
   document.addEventListener("click", async (event) => {
