@@ -29,9 +29,12 @@ from tickets.desk.web import TicketPages
 from tickets.escalation.service import Escalations
 from tickets.escalation.web import EscalationPages, asked
 from tickets.gate import Gate
+from tickets.links.service import Links
+from tickets.links.web import LinkPages
 from tickets.listing.preview import previewer
 from tickets.listing.service import TicketList
 from tickets.listing.web import TicketListPages
+from tickets.listing.words import TicketWords
 from tickets.search import TicketRecords
 from tickets.web import words
 
@@ -46,6 +49,8 @@ class Tickets:
     escalations: Escalations
     closer: Closer
     stories: Stories
+    links: Links
+    words: TicketWords
 
 
 def build(
@@ -68,11 +73,21 @@ def build(
     escalations = Escalations(kernel, desk, runs)
     closer = Closer(kernel, desk, runs=runs, sessions=sessions, library=library, escalations=escalations)
     stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, escalations=escalations)
+    links, words_of_tickets = Links(kernel), TicketWords(kernel.db)
     search.record_source(TicketRecords(kernel.db))
     search.preview("ticket", previewer(kernel.db))
     feature = Feature(
         package="tickets",
-        handlers=[DashboardPages, CapturePages, TicketListPages, TicketPages, asked, EscalationPages, ClosingPages],
+        handlers=[
+            DashboardPages,
+            CapturePages,
+            TicketListPages,
+            TicketPages,
+            asked,
+            EscalationPages,
+            ClosingPages,
+            LinkPages,
+        ],
         dependencies={
             "ticket_desk": desk,
             "ticket_list": ticket_list,
@@ -80,6 +95,7 @@ def build(
             "escalations": escalations,
             "closer": closer,
             "stories": stories,
+            "links": links,
             "dashboards": Dashboards(ticket_list, escalations, dashboard_panels),
         },
         nav=[
@@ -94,7 +110,7 @@ def build(
         topics={"ticket": _every_member, "tickets": _every_member, "viewing": _every_member},
         client_panels=[_client_panel(desk)],
         everywhere=["tickets/everywhere.html"],
-        tasks=_tasks(escalations, closer),
+        tasks=_tasks(escalations, closer, words_of_tickets),
     )
     return Tickets(
         feature=feature,
@@ -105,6 +121,8 @@ def build(
         escalations=escalations,
         closer=closer,
         stories=stories,
+        links=links,
+        words=words_of_tickets,
     )
 
 
@@ -113,10 +131,11 @@ async def _every_member(_member: Member, _key: str) -> bool:
     return True
 
 
-def _tasks(escalations: Escalations, closer: Closer) -> Callable[[Jobs], None]:
+def _tasks(escalations: Escalations, closer: Closer, words_of_tickets: TicketWords) -> Callable[[Jobs], None]:
     def register(jobs: Jobs) -> None:
         escalations.register(jobs)
         closer.register(jobs)
+        words_of_tickets.register(jobs)
 
     return register
 

@@ -56,7 +56,8 @@ async def find(conn: Connection, reader: int, query: RecordQuery, limit: int) ->
     numbered = await store.by_number(conn, reader, query.number) if query.number is not None else []
     worded = await _by_words(conn, reader, query, limit) if query.tsquery else Ids()
     found = list(dict.fromkeys([*numbered, *worded.ids]))
-    if len(found) < limit and len(query.text) >= FRAGMENT_MINIMUM and " " not in query.text:
+    single = " " not in query.text and not query.question.excluded
+    if len(found) < limit and len(query.text) >= FRAGMENT_MINIMUM and single:
         found = list(dict.fromkeys([*found, *await _by_fragment(conn, reader, query, limit)]))
     return Ids(ids=found[:limit], partly=worded.partly)
 

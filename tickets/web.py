@@ -85,6 +85,14 @@ VERDICT_LABELS = {
     "missing": N_("Missing: there is no procedure for this"),
     "none": N_("None needed"),
 }
+# What this ticket is to the other one, from either side (``tickets.links.model.Link.role``).
+LINK_LABELS: Mapping[str, str] = {
+    "related": N_("Related to"),
+    "duplicate_of": N_("Duplicate of"),
+    "caused_by": N_("Caused by"),
+    "of_duplicate_of": N_("Has the duplicate"),
+    "of_caused_by": N_("Causes"),
+}
 CALL_LABELS = {"open": N_("waiting for an answer"), "accepted": N_("accepted"), "cancelled": N_("taken back")}
 OFFER_LABELS = {"asked": N_("asked"), "accepted": N_("accepted"), "declined": N_("declined"), "lapsed": N_("too late")}
 
@@ -106,6 +114,7 @@ def words() -> dict[str, Any]:
         "verdict_labels": VERDICT_LABELS,
         "call_labels": CALL_LABELS,
         "offer_labels": OFFER_LABELS,
+        "link_labels": LINK_LABELS,
     }
 
 

@@ -20,6 +20,7 @@ from kb.search.analysis import fold, tokens
 from kb.search.model import Found
 from kb.search.question import Question, Word, ask
 
+TITLE = "title"  # words that a question looks for in titles only: their lexemes have weight A
 RECORD_LOCALE = "fr"  # one analysis for all records, whatever their language: questions are read the same way
 MAX_POSITION = 16_383  # of a tsvector (PostgreSQL 18, §8.11.1)
 MAX_PLACES = 250  # positions of one lexeme; PostgreSQL keeps 255
@@ -109,9 +110,10 @@ def tsquery(words: Sequence[Word], *, beginning: bool = True) -> str:
     parts = []
     for index, word in enumerate(words):
         last = beginning and index == len(words) - 1
-        readings = [f"{quote_lexeme(text)}{':*' if last else ''}" for text in _readings(word)]
+        sign = ("*" if last else "") + ("A" if TITLE in word.fields else "")
+        readings = [f"{quote_lexeme(text)}{sign and f':{sign}'}" for text in _readings(word)]
         if last and not word.whole:
-            readings.append(f"{quote_lexeme(fold(word.text))}:*")
+            readings.append(f"{quote_lexeme(fold(word.text))}:{sign}")
         parts.append("(" + " | ".join(dict.fromkeys(readings)) + ")")
     return " & ".join(parts)
 

@@ -19,7 +19,7 @@ BEFORE = 2  # seconds before the words were there, so that they are seen coming
 class RecordingRecords:
     """Implements ``kb.search.records.RecordSource``; who may find what is ``store.READABLE``."""
 
-    kind = "recording"
+    kind = "transcript"
     label = N_("Recordings")
     icon = "video"
 
@@ -48,7 +48,7 @@ def _hit(row: Excerpt, highlighter: Highlighter, place: int) -> Hit:
     pieces = highlighter.stretch([row.text], RECORD_LOCALE).pieces
     clock = () if row.second is None else (f"{row.second // 60}:{row.second % 60:02}",)
     return Hit(
-        kind="recording",
+        kind="transcript",
         id=row.session_id,
         title=f"{row.machine_name} · {row.reason}",
         url=f"/recordings/{row.session_id}" + ("" if second is None else f"?t={second}"),

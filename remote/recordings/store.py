@@ -25,7 +25,7 @@ UPDATE recordings SET state = %(state)s, ended_at = now(), chunks = %(chunks)s, 
 WHERE session_id = %(session_id)s AND state = 'recording'
 """
 OTHER_VERSION = f"""
-SELECT {COLUMNS} FROM recordings WHERE words_version <> %(version)s AND state <> 'recording'
+SELECT {COLUMNS} FROM recordings WHERE words_version < %(version)s AND state <> 'recording'
 ORDER BY words_version, session_id LIMIT %(limit)s
 """  # noqa: S608 - constant
 INDEX = """

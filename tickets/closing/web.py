@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 from litestar import Controller, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, Parameter
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
 from compagnon.errors import Conflict, Forbidden, Invalid
-from compagnon.i18n import N_
+from compagnon.i18n import N_, gettext
 from compagnon.web.forms import Form
 from compagnon.web.render import page, redirect, toast
 from procedures.library.service import Library
@@ -23,9 +25,11 @@ from tickets.closing.model import (
     needs_justification,
 )
 from tickets.closing.service import Closer
-from tickets.desk.model import MINUTES_LIMIT
+from tickets.desk.model import ID_LIMIT, MINUTES_LIMIT
 from tickets.desk.service import Desk
 from tickets.web import AnyRequest, words
+
+DUPLICATE = N_("Duplicate of ticket {id}.")
 
 
 class ClosingPages(Controller):
@@ -41,12 +45,15 @@ class ClosingPages(Controller):
         runs: Runs,
         sessions: Sessions,
         ticket_desk: Desk,
+        duplicate_of: Annotated[int | None, Parameter(ge=1, le=ID_LIMIT)] = None,
     ) -> Template | Redirect:
-        """The form to close a ticket: result, resolution, time, and whether the procedure was right."""
+        """The form to close a ticket: result, resolution, time, whether the procedure was right."""
         ticket = await ticket_desk.get(ticket_id)
         if ticket.closed_at:
             return redirect(ticket.url)
-        initial = {"revision": ticket.revision, "minutes": await _minutes(runs, ticket_id)}
+        initial: dict[str, Any] = {"revision": ticket.revision, "minutes": await _minutes(runs, ticket_id)}
+        if duplicate_of:
+            initial |= {"resolution": gettext(DUPLICATE, id=duplicate_of), "verdict": Verdict.NONE}
         return await _page(request, ticket_id, Form(initial=initial), closer, runs, sessions, ticket_desk)
 
     @post("/close", status_code=200)

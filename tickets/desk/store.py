@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from compagnon.db import Connection
+from kb.search.analysis import VERSION
 from tickets.desk.model import Change, Collaborator, Message, NewTicket, Present, StateInterval, Ticket, TimeEntry
 
 COLUMNS = """
@@ -39,10 +40,10 @@ SELECT EXISTS (SELECT FROM tickets WHERE id = %(ticket_id)s AND owner_id = %(mem
 """
 INSERT = """
 INSERT INTO tickets (client_id, site_id, machine_id, caller_name, caller_phone, title, symptom, impact, urgency,
-    priority, state, owner_id, skill, departement, opened_by, follows_id, request_key, words)
+    priority, state, owner_id, skill, departement, opened_by, follows_id, request_key, words, words_version)
 VALUES (%(client_id)s, %(site_id)s, %(machine_id)s, %(caller_name)s, %(caller_phone)s, %(title)s, %(symptom)s,
     %(impact)s, %(urgency)s, %(priority)s, %(state)s, %(owner_id)s, %(skill)s, %(departement)s, %(opened_by)s,
-    %(follows_id)s, %(request_key)s, %(words)s::tsvector)
+    %(follows_id)s, %(request_key)s, %(words)s::tsvector, %(words_version)s)
 ON CONFLICT ON CONSTRAINT tickets_request_key DO NOTHING
 RETURNING id
 """
@@ -61,9 +62,10 @@ STATES = """
 SELECT s.id, s.state, s.entered_at, s.left_at, s.member_id, m.name AS member_name, s.reason
 FROM ticket_states s JOIN members m ON m.id = s.member_id WHERE s.ticket_id = %(id)s ORDER BY s.id
 """
+# The old title's words go with the next reading of all of them (tickets.listing.words).
 EDIT = """
 UPDATE tickets SET title = %(title)s, impact = %(impact)s, urgency = %(urgency)s, priority = %(priority)s,
-    skill = %(skill)s, machine_id = %(machine_id)s, words = words || %(words)s::tsvector,
+    skill = %(skill)s, machine_id = %(machine_id)s, words = words || %(words)s::tsvector, words_version = 0,
     revision = revision + 1, updated_at = now()
 WHERE id = %(id)s AND revision = %(revision)s AND state <> 'closed'
 """
@@ -173,6 +175,7 @@ async def insert(
     """The new ticket's number; None when this request key was used already."""
     values = {name: getattr(new, name) for name in NewTicket.__slots__}
     extra = {"state": state, "priority": priority, "opened_by": opened_by, "words": words}
+    extra["words_version"] = VERSION
     row = await (await conn.execute(INSERT, {**values, **extra})).fetchone()
     return row[0] if row else None
 

@@ -24,6 +24,8 @@ from tickets.desk.markdown import rendered
 from tickets.desk.model import Collaborator, Message, StateInterval, Ticket, TimeEntry, TimelineItem, merge
 from tickets.desk.service import GONE
 from tickets.escalation.service import Call, Escalations
+from tickets.links import store as link_store
+from tickets.links.model import Link
 
 MESSAGES_LIMIT = 200
 CHANGES_LIMIT = 200
@@ -45,6 +47,7 @@ class Story:
     calls: Sequence[Call]
     closing: Closing | None
     verifications: Sequence[Verification]
+    links: Sequence[Link]
     items: Sequence[TimelineItem]
 
     @property
@@ -96,6 +99,7 @@ class Stories:
             collaborators = await store.collaborators(conn, ticket_id)
             closing = await closing_store.get(conn, ticket_id)
             verifications = await closing_store.latest_verifications(conn, ticket_id)
+            links = await link_store.of(conn, ticket_id)
         machines = await self._machines.for_client(ticket.client_id)
         runs = await self._runs.for_ticket(ticket_id)
         sessions = await self._sessions.for_ticket(ticket_id)
@@ -113,6 +117,7 @@ class Stories:
             calls=calls,
             closing=closing,
             verifications=verifications,
+            links=links,
             items=merge(
                 [_item(interval.entered_at, "state", interval) for interval in intervals],
                 [_item(each.created_at, "change", each) for each in changes],

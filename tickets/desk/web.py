@@ -35,6 +35,7 @@ from tickets.desk.model import (
 )
 from tickets.desk.service import Desk
 from tickets.desk.story import Stories, Story
+from tickets.links.model import LinkKind
 from tickets.web import AnyRequest, words
 
 TERMINAL = "terminal"
@@ -50,7 +51,7 @@ class TicketPages(Controller):
     ) -> Template:
         """A ticket: symptom, likely procedures, conversation, runs, sessions, calls."""
         story = await stories.of(ticket_id)
-        return page(request, "tickets/show.html", **await _shown(story, member, members))
+        return page(request, "tickets/show.html", **await shown(story, member, members))
 
     @get("/{ticket_id:int}/fragment")
     async def part(
@@ -58,7 +59,7 @@ class TicketPages(Controller):
     ) -> Template:
         """The parts that change; refetched when something happens to the ticket."""
         story = await stories.of(ticket_id)
-        return fragment(request, "tickets/_live.html", **await _shown(story, member, members))
+        return fragment(request, "tickets/_live.html", **await shown(story, member, members))
 
     @get("/{ticket_id:int}/procedures")
     async def procedures(
@@ -136,8 +137,8 @@ class TicketPages(Controller):
             except (Conflict, Invalid) as error:
                 form.refuse("body", error.message, **error.params)
         story = await stories.of(ticket_id)
-        shown = await _shown(story, member, members)
-        return page(request, "tickets/show.html", status_code=422, **{**shown, "form": form})
+        context = await shown(story, member, members)
+        return page(request, "tickets/show.html", status_code=422, **{**context, "form": form})
 
     @post("/{ticket_id:int}/state", status_code=303)
     async def move(
@@ -242,7 +243,8 @@ def _place(ticket: Ticket) -> Place:
     return Place(ticket=ticket.id, machine=ticket.machine_id, start=ticket.state is not State.CLOSED)
 
 
-async def _shown(story: Story, member: Member, members: Members) -> dict[str, Any]:
+async def shown(story: Story, member: Member, members: Members) -> dict[str, Any]:
+    """What the ticket's page needs, for every handler that answers with it."""
     ticket = story.ticket
     initial = {"visibility": Visibility.INTERNAL, "request_key": str(uuid.uuid4())}
     return {
@@ -256,5 +258,9 @@ async def _shown(story: Story, member: Member, members: Members) -> dict[str, An
         "skills": await members.all_skills(locale=member.locale),
         "impacts": tuple(Impact),
         "urgencies": tuple(Urgency),
+        "link_kinds": tuple(LinkKind),
+        "link_form": Form(),
+        "candidates": (),
+        "asked": "",
         **words(),
     }
