@@ -154,3 +154,13 @@ def test_only_so_much_of_a_conversation_is_looked_through() -> None:
     said = [Said(ticket_id=1, id=number, author="A", body="x" * 100) for number in range(10)]
     assert len(within(said, 350)) == 3
     assert within(said, 50) == []
+
+
+async def test_the_signs_of_a_question_hold_for_tickets_too(source: Any, cast: Any, opened: Any) -> None:
+    titled = await opened("Toner vide", "Le toner est à changer")
+    other = await opened("Copieur en panne", "Le toner est vide", "le scanner marche")
+    assert set(await found(source, cast.alice, "toner")) == {titled, other}
+    assert await found(source, cast.alice, "titre:toner") == [titled]
+    assert await found(source, cast.alice, "titre:ton") == [titled]
+    assert await found(source, cast.alice, "toner -scanner") == [titled]
+    assert await found(source, cast.alice, "toner -vide") == []
