@@ -20,10 +20,10 @@ from kb.learning.service import Learning
 from kb.saved import web as saved_web
 from kb.saved.service import SavedSearches
 from kb.search import web
+from kb.search.choosing import choose
 from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
 from kb.search.service import Search
-from kb.search.whoosh_engine import WhooshEngine
 from kb.suggestions import web as suggestions_web
 from kb.suggestions.service import Suggesting
 from kb.synonyms import web as synonyms_web
@@ -44,7 +44,7 @@ class Kb:
 
 def build(kernel: Kernel) -> Kb:
     """The other packages register their sources with ``search`` while they are built."""
-    search = Search(kernel.db, WhooshEngine(kernel.settings.data_dir / "search"))
+    search = Search(kernel.db, choose(kernel.settings.search_engine, kernel.settings.data_dir / "search"))
     clients = DirectorySource(kernel.directory)
     search.record_source(clients)
     search.preview("client", clients.preview)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,59 +14,37 @@ import numpy as np
 
 from kb.search.analysis import LOCALES
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
+from kb.search.index_folder import IndexFolder
 from kb.search.model import MAX_FACET_VALUES, MAX_LIMIT, Document, Facets, Filters
 from kb.search.postings import Cache, Floats
 from kb.search.question import Question
 from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
 from kb.search.snapshot import Mask, Snapshot, take
 from kb.search.whoosh_format import FACETS, Untyped, document_of, fields_of
-from kb.search.whoosh_index import LibraryIndex, check_private
+from kb.search.whoosh_index import LAYOUT, LibraryIndex
 
-CURRENT = "current"
 CACHE_BYTES = 128 * 1024 * 1024
-RETRIES = 5  # 20 ms apart
 
 
-class WhooshEngine:
-    """The folder ``root`` holds one folder per index and a file that names the current one.
+class WhooshEngine(IndexFolder):
+    """A SearchEngine. Any number of threads may search at once."""
 
-    Several processes may search and one may write: each search looks whether the index has moved on (one stat call).
-    """
+    layout = LAYOUT
 
     def __init__(self, root: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self._root = root
+        super().__init__(root)
         self._cache = Cache(cache_bytes)
-        self._lock = threading.Lock()
         self._snapshot = Snapshot()
-        self._seen: tuple[object, ...] = ()
-        self._failed: tuple[object, ...] = ()
-        self._stamp = ""
-        self._generation = 0
         self._begun: LibraryIndex | None = None
         self._writer: Untyped = None
         self._added: set[str] = set()
 
     # reading
 
-    def open(self) -> None:
-        with self._lock:
-            self._prepare_root()
-            LibraryIndex(self._root / self._read_current()).check()
-            self._failed = ()
-            self._refresh()
-
     def close(self) -> None:
         with self._lock:
             self._snapshot = Snapshot()
             self._cache.keep_segments(set())
-
-    @property
-    def stamp(self) -> str:
-        return self._stamp
-
-    @property
-    def generation(self) -> int:
-        return self._generation
 
     def count(self) -> int:
         return self._current_snapshot().count
@@ -123,50 +98,11 @@ class WhooshEngine:
             self._refresh()
             return self._snapshot
 
-    def _refresh(self) -> None:
-        """Go to the present commit. A writer may be replacing files just now, so a failure is tried again."""
-        seen = self._look()
-        if seen == self._seen:
-            return
-        if seen == self._failed:
-            raise IndexBroken("the index is still as it was")
-        for attempt in range(RETRIES):
-            try:
-                self._take(seen)
-            except (IndexBroken, OSError) as error:
-                if attempt == RETRIES - 1:
-                    self._failed = seen
-                    raise IndexBroken(str(error)) from None
-                time.sleep(0.02)
-                seen = self._look()
-            else:
-                return
-
-    def _take(self, seen: tuple[object, ...]) -> None:
-        check_private(self._root)
-        stamp = self._read_current()
-        index = LibraryIndex(self._root / stamp)
-        if stamp != self._stamp:
-            index.check(thorough=True)
-        manifest = index.manifest()
+    def _take(self, folder: Path) -> None:
+        index = LibraryIndex(folder)
         opened = index.open()
         segments = opened._segments()
         self._snapshot = take(segments, opened.storage, index.schema, self._cache, self._snapshot)
-        self._stamp, self._generation, self._seen = stamp, int(manifest["generation"]), seen
-
-    def _look(self) -> tuple[object, ...]:
-        """Changes whenever a commit or another index has come."""
-        current = self._stat(self._root / CURRENT)
-        if current[0] == 0:
-            raise IndexBroken("there is no index yet")
-        return (*current, *self._stat(self._root / (self._stamp or self._read_current()) / "manifest.json"))
-
-    def _stat(self, path: Path) -> tuple[int, int]:
-        try:
-            found = os.stat(path)  # noqa: PTH116 - five times faster than Path.stat, and done for every search
-        except FileNotFoundError:
-            return (0, 0)
-        return (found.st_ino, found.st_mtime_ns)
 
     # writing
 
@@ -174,13 +110,12 @@ class WhooshEngine:
         """See SearchEngine."""
         latest = {document.key: document for document in documents}
         gone = [key for key in removed if key not in latest]
-        LibraryIndex(self._root / self._read_current()).write(latest.values(), gone)
+        LibraryIndex(self._current_folder()).write(latest.values(), gone)
 
     def begin(self) -> None:
         """See SearchEngine."""
         self.abandon()
-        self._prepare_root()
-        self._begun = LibraryIndex(self._root / f"index-{secrets.token_hex(8)}")
+        self._begun = LibraryIndex(self._new_folder())
         self._begun.create()
         self._writer = self._begun.start()
 
@@ -199,12 +134,7 @@ class WhooshEngine:
             raise RuntimeError("begin() comes first")
         self._begun.finish(self._writer)
         begun, self._begun, self._writer, self._added = self._begun, None, None, set()
-        draft = self._root / f"{CURRENT}.new"
-        draft.write_text(begun.folder.name, "utf-8")
-        draft.replace(self._root / CURRENT)
-        with self._lock:
-            self._seen = ()
-        self._remove_others(begun.folder.name)
+        self._switch_to(begun.folder)
 
     def abandon(self) -> None:
         """See SearchEngine."""
@@ -214,26 +144,6 @@ class WhooshEngine:
             self._writer, self._added = None, set()
             shutil.rmtree(self._begun.folder, ignore_errors=True)
             self._begun = None
-
-    def _remove_others(self, kept: str) -> None:
-        for entry in self._root.glob("index-*"):
-            if entry.name != kept:
-                shutil.rmtree(entry, ignore_errors=True)
-
-    def _prepare_root(self) -> None:
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(PermissionError):
-            self._root.chmod(0o700)
-        check_private(self._root)
-
-    def _read_current(self) -> str:
-        try:
-            name = (self._root / CURRENT).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise IndexBroken("there is no index yet") from None
-        if not name.startswith("index-") or not name.replace("-", "").isalnum():
-            raise IndexBroken("the file that names the index is damaged")
-        return name
 
 
 @contextlib.contextmanager

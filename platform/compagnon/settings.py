@@ -127,6 +127,11 @@ class Settings:
     forwarded_allow_ips: str = _setting(
         "127.0.0.1", _text, "Proxies whose X-Forwarded-* headers are believed, separated by commas."
     )
+    search_engine: str = _setting(
+        "whoosh",
+        _choice("whoosh", "tantivy"),
+        "What keeps the index of the library: whoosh, or tantivy for very large ones (needs `compagnon[tantivy]`).",
+    )
     embedded_worker: bool = _setting(True, _boolean, "Run background jobs inside the server process.")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least level that is logged.")
 
