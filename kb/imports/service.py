@@ -133,6 +133,9 @@ class Imports:
             await self._work.fail(run, error, Actor.member(member.id))
 
     async def _perform(self, run: Run, member: Member) -> None:
+        async with self._db.transaction() as conn:
+            await store.start(conn, run.id)
+            await publish(conn, TOPIC, "progress")
         if run.kind == RunKind.WITHDRAWAL:
             return await self._work.withdraw(run, member)
         async with self._db.connection() as conn:

@@ -53,6 +53,7 @@ ADD_RUN = """
 INSERT INTO import_runs (source_id, kind, label, state, started_by)
 VALUES (%(source)s, %(kind)s, %(label)s, %(state)s, %(member)s) RETURNING id
 """
+START = "UPDATE import_runs SET state = 'running', touched_at = now() WHERE id = %(id)s AND state = 'queued'"
 BEGIN = """
 UPDATE import_runs SET state = 'running', total = %(total)s, skipped = %(skipped)s, done = 0, added = 0, changed = 0,
     unchanged = 0, proposed = 0, removed = 0, touched_at = now()
@@ -180,6 +181,11 @@ async def add_run(conn: Connection, source_id: int, *, kind: str, label: str, st
     values = {"source": source_id, "kind": kind, "label": label, "state": state, "member": member_id}
     (added,) = await _column(conn, ADD_RUN, **values)
     return int(added)
+
+
+async def start(conn: Connection, run_id: int) -> None:
+    """Say that a queued run is being read."""
+    await conn.execute(START, {"id": run_id})
 
 
 async def begin(conn: Connection, run: Run, *, total: int, skipped: Sequence[Skipped]) -> bool:

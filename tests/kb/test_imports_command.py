@@ -52,7 +52,7 @@ def test_the_summary_names_what_was_left_out_and_why(command: Path, capsys: pyte
     assert (
         "notes: 12 new, 0 changed, 0 unchanged, 0 to be reviewed, 0 gone from the source, 2 files left out." in said.out
     )
-    assert "bad.md: is not in UTF-8" in said.err
+    assert "bad.md: not in UTF-8" in said.err
     assert "README.md" not in said.err, "left out on purpose"
     assert load(command, *ADA) == 0, "the licence is remembered"
     assert "0 new, 0 changed, 12 unchanged" in capsys.readouterr().out

@@ -53,7 +53,7 @@ async def test_an_archive_becomes_articles_that_are_found(
     page = (await ada.get("/articles/sources/1")).text
     assert "13 new" in page
     assert "notes.zip" in page
-    assert "has no title" in page
+    assert "no title" in page
     assert "bad.md" in page
     assert "Rouleau presseur" in await found(alice, "presseur grippé")
     link = await alice.get("/articles/sources/1/document", params={"path": "rouleau.md"})

@@ -54,7 +54,7 @@ def show(name: str, run: Run, skipped: Sequence[Skipped]) -> None:
         f"{run.removed} gone from the source, {run.skipped} files left out."
     )
     for reason, count in Counter(one.reason for one in skipped).most_common():
-        print(f"  {count}: each {REASONS[reason].format(**reason_params(reason))}")
+        print(f"  {count} × {REASONS[reason].format(**reason_params(reason))}")
 
 
 def _at_fault(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
