@@ -56,13 +56,15 @@ class Suggestions:
 class Place:
     """Where suggestions are shown: what links to procedures take along, and what can be done with a suggestion.
 
-    ``start``: procedures are started from here; ``insert``: id of the field that links are put into.
+    ``start``: procedures are started from here; ``insert``: id of the field that links are put into; ``brief``: without
+    the sentence that was found.
     """
 
     ticket: int | None = None
     machine: int | None = None
     start: bool = False
     insert: str = ""
+    brief: bool = False
 
     @property
     def query(self) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from kb.articles.service import Articles
 from kb.search import error_text
-from kb.search.model import Boost, Hit
+from kb.search.library import LOOSENED
+from kb.search.model import Boost, Filters, Hit
 from kb.search.service import Search
 from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Suggestions
 
@@ -16,6 +18,7 @@ MAX_TEXT = 20_000  # characters looked at
 MINIMUM = 3  # characters; fewer are no question
 FAR_BEHIND = 0.3  # of the best article's score: what is worth less is left out
 WORKAROUND = 300  # characters shown
+_QUOTES = str.maketrans(dict.fromkeys('"«»“”', " "))
 
 
 class Suggesting:
@@ -56,12 +59,28 @@ class Suggesting:
         """For what a machine printed (see ``kb.search.error_text``); ``without``: codes of procedures known already."""
         asked = error_text.read(output, title=title)
         found = await self._ask(asked.question, environment, locale, {}, procedures + len(without), articles)
-        others = [one for one in found.procedures if one.procedure not in without][:procedures]
+        best = max((one.hit.score for one in found.items), default=0.0)
+        near = [one for one in found.procedures if one.hit.score >= FAR_BEHIND * best]
+        others = [one for one in near if one.procedure not in without][:procedures]
         return ForError(asked=asked, found=Suggestions(procedures=others, articles=found.articles))
 
+    async def mentioning(
+        self, name: str, about: str, *, environment: str | None = None, locale: str | None = None, limit: int = 2
+    ) -> Sequence[Suggestion]:
+        """Articles that hold ``name`` (a service, a file) as it is written, the nearest to ``about`` first."""
+        asked = f'"{" ".join(name.translate(_QUOTES).split())[:100]}" {error_text.read(about).question}'
+        found = await self._search.find(
+            asked, filters=Filters(kinds=(ARTICLE,)), limit=2 * limit, environment=environment
+        )
+        if not name.strip() or any(notice.message == LOOSENED for notice in found.notices):
+            return ()
+        own = sorted(found.hits, key=lambda hit: hit.locale != locale)  # sorting keeps the order of what is equal
+        return await self._with_workarounds(own[:limit])
+
     async def related(self, kind: str, id: str | int, *, limit: int = 4) -> Sequence[Suggestion]:
-        """Documents about the same things."""
-        return await self._with_workarounds(await self._search.related(kind, id, limit))
+        """Documents about the same things. The words that they share are stems, which tell a person nothing."""
+        found = await self._search.related(kind, id, limit)
+        return await self._with_workarounds([replace(hit, why=()) for hit in found])
 
     async def _ask(
         self,

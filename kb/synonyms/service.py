@@ -28,7 +28,7 @@ AGAIN = 300.0  # seconds after which the words are read again, had a change gone
 GONE = N_("There is no such group of synonyms.")
 JUDGED = N_("This proposal was judged meanwhile.")
 MOVED = N_("This group was changed meanwhile: please look at it as it is now.")
-TAKEN = N_("“{word}” is in another group already: {others}. Propose a change of that one.")
+TAKEN = N_("“{word}” is in another group, or reads like one of its words: {others}. Propose a change of that one.")
 
 
 class Synonyms:

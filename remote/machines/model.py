@@ -140,10 +140,9 @@ class CheckState:
         return self.outcome == "fail" and self.waiver_id is None
 
     @property
-    def told(self) -> str:
-        """The failure in words to look for: what kind of thing, its name, and what was found (hostile text)."""
-        resource, _, name = self.key.partition("/")[2].partition(":")
-        return f'{resource} "{name}" failed: {self.reason}'
+    def subject(self) -> str:
+        """What is checked, by its name: ``cups``, ``/etc/hosts``."""
+        return self.key.partition("/")[2].partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,17 +180,10 @@ async def known_about_check(
     state = next((state for state in await machines.checks(machine_id) if state.key == key and state.failing), None)
     items: Sequence[Suggestion] = ()
     if state is not None:
-        help = await suggesting.for_error(
-            state.told,
-            title=state.label,
-            environment=machine.environment,
-            locale=member.locale,
-            procedures=1,
-            articles=2,
-            without=[state.procedure_code] if state.procedure_code else (),
+        items = await suggesting.mentioning(
+            state.subject, f"{state.label} {state.reason}", environment=machine.environment, locale=member.locale
         )
-        items = help.found.items
-    place = Place(ticket=ticket, machine=machine_id)
+    place = Place(ticket=ticket, machine=machine_id, brief=True)
     return fragment(request, "kb/suggestions/_list.html", items=items, place=place)
 
 

@@ -105,3 +105,10 @@ def test_links_take_along_where_they_are_followed() -> None:
     assert Place().query == ""
     assert Suggestion(hit=Hit(kind="procedure", id="imp-001.fr", title="", url="")).procedure == "imp-001"
     assert Suggestion(hit=Hit(kind="article", id="7", title="", url="")).procedure == ""
+
+
+async def test_beside_a_failing_check_only_what_names_its_subject_is_shown(suggesting: Any) -> None:
+    about = "Le service d'impression fonctionne : en marche : attendu oui, trouvé non"
+    assert [one.hit.id for one in await suggesting.mentioning("cups.service", about, locale="fr")] == ["2"]
+    for unnamed in ("chrony", "/etc/resolv.conf", "", '"', "a b c d e f"):
+        assert list(await suggesting.mentioning(unnamed, about, locale="fr")) == []

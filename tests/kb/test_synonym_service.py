@@ -82,7 +82,7 @@ async def test_no_word_is_in_two_groups_whatever_its_ending(synonyms: Any, cast:
     await in_force(synonyms, cast, PROXY)
     with pytest.raises(Conflict) as caught:
         await synonyms.propose(cast.bruno, Wording(locale="fr", words=("Serveurs mandataires", "relais")), "Aussi.")
-    assert "“Serveurs mandataires” is in another group already: serveur mandataire = proxy" in str(caught.value)
+    assert "reads like one of its words: serveur mandataire = proxy" in str(caught.value)
     await synonyms.propose(cast.bruno, Wording(locale="en", words=("serveur", "waiter")), "One word of a phrase.")
 
 
