@@ -14,7 +14,7 @@ from kb.search import freshness, relating, store
 from kb.search.correcting import corrected, offered
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchEngine, SearchTimeout
 from kb.search.expanding import Thesaurus
-from kb.search.model import MAX_LIMIT, Boost, Correction, Document, Filters, Progress, Reason
+from kb.search.model import MAX_LIMIT, Boost, Correction, Document, Filters, Found, Progress, Reason
 from kb.search.ports import Evidence, Synonyms
 from kb.search.question import Question, ask
 from kb.search.spelling import Speller
@@ -182,3 +182,8 @@ def being_built(progress: Progress) -> Reason:
         message=N_("The search index of the library is being built: {done} of {total} documents."),
         params={"done": str(progress.done), "total": str(progress.total)},
     )
+
+
+def as_asked(found: Found) -> bool:
+    """Whether what was found holds the quoted words side by side."""
+    return all(notice.message != LOOSENED for notice in found.notices)

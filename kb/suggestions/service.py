@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kb.articles.service import Articles
 from kb.search import error_text
-from kb.search.library import LOOSENED
+from kb.search.library import as_asked
 from kb.search.model import Boost, Filters, Hit
 from kb.search.service import Search
 from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Suggestions
@@ -68,11 +68,12 @@ class Suggesting:
         self, name: str, about: str, *, environment: str | None = None, locale: str | None = None, limit: int = 2
     ) -> Sequence[Suggestion]:
         """Articles that hold ``name`` (a service, a file) as it is written, the nearest to ``about`` first."""
-        asked = f'"{" ".join(name.translate(_QUOTES).split())[:100]}" {error_text.read(about).question}'
+        plain = " ".join(name.translate(_QUOTES).split())[:100]
+        asked = f'"{plain}" {error_text.read(about).question}'
         found = await self._search.find(
-            asked, filters=Filters(kinds=(ARTICLE,)), limit=2 * limit, environment=environment
+            asked, filters=Filters(kinds=(ARTICLE,)), limit=2 * limit, environment=environment, exact=True
         )
-        if not name.strip() or any(notice.message == LOOSENED for notice in found.notices):
+        if not plain or not as_asked(found):
             return ()
         own = sorted(found.hits, key=lambda hit: hit.locale != locale)  # sorting keeps the order of what is equal
         return await self._with_workarounds(own[:limit])

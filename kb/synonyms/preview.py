@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kb.search.library import LOOSENED
-from kb.search.model import MAX_LIMIT, Found
+from kb.search.library import as_asked
+from kb.search.model import MAX_LIMIT
 from kb.search.service import Search
 from kb.synonyms.model import Effect, Wording
 
@@ -27,11 +27,7 @@ class Preview:
 
     async def _found(self, word: str) -> tuple[frozenset[str], int]:
         """The documents that hold the word, or the phrase side by side (the first hundred), and how many there are."""
-        found = await self._search.find(f'"{word.translate(_QUOTES)}"', limit=MAX_LIMIT)
-        if _loosened(found):
+        found = await self._search.find(f'"{word.translate(_QUOTES)}"', limit=MAX_LIMIT, exact=True)
+        if not as_asked(found):
             return frozenset(), 0
         return frozenset(hit.key for hit in found.hits), found.total
-
-
-def _loosened(found: Found) -> bool:
-    return any(notice.message == LOOSENED for notice in found.notices)

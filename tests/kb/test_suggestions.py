@@ -21,8 +21,9 @@ ARTICLES = (
     article("3", "Le café", "La machine à café est en panne."),
 )
 PROCEDURES = (
-    procedure("srv-001", "Relancez un service", "Relancez cups.service.", environments=("poste-debian-12",)),
-    procedure("imp-001", "Installez une imprimante", "Le serveur d'impression cups.service est en marche."),
+    procedure("srv-001", "Relancez cups.service", "203/EXEC : le programme.", environments=("poste-debian-12",)),
+    procedure("imp-001", "Installez une imprimante", "cups.service est en marche, sans 203/EXEC."),
+    procedure("net-001", "Rétablissez le réseau", "Le service du réseau."),
 )
 
 

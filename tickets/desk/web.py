@@ -112,7 +112,7 @@ class TicketPages(Controller):
             found = await capture.library(
                 f"{title} {body}", machine_id=ticket.machine_id, locale=member.locale, procedures=2, articles=3
             )
-        place = replace(_place(ticket), insert="f-body")
+        place = replace(_place(ticket), insert="f-body", brief=True)
         return fragment(request, "kb/suggestions/_list.html", items=found.items, place=place)
 
     @post("/{ticket_id:int}/messages", status_code=200)
