@@ -10,11 +10,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from compagnon.i18n import N_
+from compagnon.markup.markdown import BLOCK_RULES_OFF
 from procedures.format.model import Block, Code, Note, NoteKind, Position, RunOn, Text
 from procedures.format.report import Report
 
-# Reference links and underlined headings would let one block change the meaning of another: the format has neither.
-BLOCK_RULES_OFF = ("reference", "lheading")
 _BLOCKS = MarkdownIt("js-default").disable(["inline", "linkify", *BLOCK_RULES_OFF])
 
 FENCE_EXAMPLE = "```sh {run_on=agent timeout=30}"

@@ -11,9 +11,9 @@ from litestar.response import Redirect, Template
 from compagnon.auth.model import Member
 from compagnon.errors import AppError, Invalid
 from compagnon.i18n import N_, gettext
+from compagnon.markup.differences import pieces
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect, toast
-from procedures.format.diff import pieces
 from procedures.library import texts
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import TEXT_LIMIT, Version

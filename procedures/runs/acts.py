@@ -13,6 +13,7 @@ from compagnon.auth.model import Member
 from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
+from compagnon.kept_files import KeptFiles, picture_type
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol.parameters import ParameterError, validate_all
 from procedures.format.model import Evidence as Wanted
@@ -20,7 +21,7 @@ from procedures.library import store as library_store
 from procedures.library.model import Version, VersionState
 from procedures.library.service import Library
 from procedures.ports import MachineGateway, MachineRef, Phase, RunObserver, TicketGate
-from procedures.runs import pictures, store
+from procedures.runs import store
 from procedures.runs.asking import AT_WORK
 from procedures.runs.board import RunBoard, RunView, found, plan_for, reference, view
 from procedures.runs.model import (
@@ -33,7 +34,6 @@ from procedures.runs.model import (
     RunState,
     Visit,
     is_deviation,
-    picture_type,
     time_spent,
 )
 from procedures.runs.plan import Plan, read_plan
@@ -71,7 +71,7 @@ class Acts(RunBoard):
         self._gateway = gateway
         self._gate = gate
         self._observers = tuple(observers)
-        self._pictures = pictures.Pictures(kernel.settings.data_dir / "evidence")
+        self._pictures = KeptFiles(kernel.settings.data_dir / "evidence")
 
     # starting
 

@@ -253,17 +253,3 @@ class ResultVerification:
 
 
 PICTURE_LIMIT = 5 * 1024 * 1024  # bytes
-
-
-def picture_type(data: bytes) -> str | None:
-    """The media type by the file's own first bytes, whatever the browser said; None for anything else.
-
-    PNG (RFC 2083 §3.1), JPEG (JFIF/Exif SOI), WebP (RIFF container).
-    """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None

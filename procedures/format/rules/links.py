@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from markdown_it.token import Token
 
 from compagnon.i18n import N_
-from procedures.format import markdown
-from procedures.format.links import is_local, procedure_target
+from compagnon.markup import markdown
+from compagnon.markup.links import is_local, procedure_target
 from procedures.format.model import Position
 from procedures.format.rules.case import Case, Findings, prose, warn
 

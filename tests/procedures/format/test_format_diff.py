@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compagnon.markup.differences import Kind, pieces
 from procedures.format import parse
-from procedures.format.diff import Kind, diff, pieces
+from procedures.format.diff import diff
 from procedures.format.duration import Duration
 from procedures.format.model import Step
 

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from compagnon.markup.html import Target, inline_html, markdown_html
+from compagnon.markup.links import is_link, is_local
 from procedures.format import read
-from procedures.format.html import Target, blocks_html, inline_html, markdown_html
-from procedures.format.links import is_link, is_local
+from procedures.format.html import blocks_html
 from procedures.format.model import Code
 
 _SPEC = importlib.util.spec_from_file_location("xss_corpus", Path(__file__).with_name("xss_corpus.py"))

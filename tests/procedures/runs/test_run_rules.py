@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from compagnon.kept_files import picture_type
 from procedures.runs.model import (
     IDLE_LIMIT,
     Branch,
@@ -16,7 +17,6 @@ from procedures.runs.model import (
     PlanStep,
     Position,
     is_deviation,
-    picture_type,
     position,
     time_spent,
 )

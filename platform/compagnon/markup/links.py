@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from procedures.format.fields import CODE
-
+CODE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)  # of a procedure
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _WEB = re.compile(r"https?://[^\s\\@/]+(?:/|$|[?#])", re.IGNORECASE)
 _OTHER = re.compile(r"(?:mailto:[^\s\\<>\"']+@[^\s\\<>\"']+|tel:\+?[0-9().-]+)", re.IGNORECASE)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 
-from procedures.format.blocks import BLOCK_RULES_OFF
-from procedures.format.links import is_link
+from compagnon.markup.links import is_link
+
+# Reference links and underlined headings would let one block change the meaning of another: there are neither.
+BLOCK_RULES_OFF = ("reference", "lheading")
 
 
 class _Markdown(MarkdownIt):

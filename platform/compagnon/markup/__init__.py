@@ -1,0 +1,1 @@
+"""Markdown that members write, as HTML that runs nothing; where two texts differ."""
