@@ -9,7 +9,9 @@ from compagnon.auth.model import Member, Role
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
-from compagnon.web.feature import Action, DashboardPanel, Feature, Panel
+from compagnon.web.feature import Action, DashboardPanel, Feature, NavItem, Panel
+from kb.articles import web as articles_web
+from kb.articles import web_edit, web_review
 from kb.articles.indexing import KIND as ARTICLE
 from kb.articles.preview import previewer
 from kb.articles.service import Articles
@@ -67,6 +69,9 @@ def build(kernel: Kernel) -> Kb:
             *learning_web.HANDLERS,
             *saved_web.HANDLERS,
             *imports_web.HANDLERS,
+            *articles_web.HANDLERS,
+            *web_edit.HANDLERS,
+            *web_review.HANDLERS,
         ],
         dependencies={
             "search": search,
@@ -78,14 +83,23 @@ def build(kernel: Kernel) -> Kb:
             "suggesting": suggesting,
             "imports": imports,
         },
+        nav=[NavItem(href="/articles", label=N_("Articles"), icon="book", order=32)],
         actions=[
+            Action(href="/articles/new", label=N_("Write an article"), icon="book-upload"),
+            Action(href="/articles?look_after=on", label=N_("Articles to look after"), icon="clock-exclamation"),
             Action(href="/search/synonyms", label=N_("Synonyms of the search"), icon="arrows-exchange"),
             Action(href="/articles/sources", label=N_("Sources of articles"), icon="books", role=Role.ADMINISTRATOR),
         ],
-        topics={"search": _everyone("index"), "synonyms": _everyone("list"), "imports": _administrators},
-        dashboard_panels=[_synonyms_waiting(synonyms)],
+        topics={
+            "search": _everyone("index"),
+            "synonyms": _everyone("list"),
+            "imports": _administrators,
+            "article": _any_member,
+            "articles": _any_member,
+        },
+        dashboard_panels=[_synonyms_waiting(synonyms), _dashboard(articles)],
         lifespan=(search.working, synonyms.following),
-        tasks=_tasks(learning, imports),
+        tasks=_tasks(learning, imports, articles),
     )
     return Kb(
         feature=feature,
@@ -96,6 +110,21 @@ def build(kernel: Kernel) -> Kb:
         suggesting=suggesting,
         imports=imports,
     )
+
+
+async def _any_member(_member: Member, _key: str) -> bool:
+    """Every member reads every article, drafts too: colleagues help each other."""
+    return True
+
+
+def _dashboard(articles: Articles) -> DashboardPanel:
+    async def panel(member: Member) -> Panel | None:
+        waiting, own = await articles.waiting_for(member), await articles.own_drafts(member)
+        if not waiting and not own:
+            return None
+        return Panel(template="kb/articles/dashboard.html", context={"waiting": waiting, "own": own}, order=45)
+
+    return panel
 
 
 def _everyone(known: str) -> Callable[[Member, str], Awaitable[bool]]:
@@ -112,10 +141,11 @@ async def _administrators(member: Member, key: str) -> bool:
     return key == "all" and member.role.covers(Role.ADMINISTRATOR)
 
 
-def _tasks(learning: Learning, imports: Imports) -> Callable[[Jobs], None]:
+def _tasks(learning: Learning, imports: Imports, articles: Articles) -> Callable[[Jobs], None]:
     def register(jobs: Jobs) -> None:
         learning.register(jobs)
         imports.register(jobs)
+        articles.register(jobs)
 
     return register
 

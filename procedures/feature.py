@@ -9,6 +9,7 @@ from compagnon.auth.model import Member
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, DashboardPanel, Feature, NavItem, Panel
+from kb.articles.service import Articles
 from kb.learning.service import Learning
 from kb.search.model import Document
 from kb.search.service import Search
@@ -52,13 +53,14 @@ def build(
     kernel: Kernel,
     *,
     search: Search,
+    articles: Articles,
     learning: Learning,
     gateway: MachineGateway,
     gate: TicketGate,
     observers: Sequence[RunObserver] = (),
 ) -> Procedures:
     """The services and pages of procedures, environments and runs."""
-    library = Library(kernel, search)
+    library = Library(kernel, search, articles)
     environments = Environments(kernel.db, library)
     lessons = RunLessons(kernel.db, gate, learning)
     learning.outcomes(lessons)

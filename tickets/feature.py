@@ -10,6 +10,7 @@ from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, ClientPanel, DashboardPanel, Feature, NavItem, Panel
+from kb.articles.service import Articles
 from kb.search.service import Search
 from kb.suggestions.service import Suggesting
 from procedures.environments.service import Environments
@@ -17,6 +18,8 @@ from procedures.library.service import Library
 from procedures.runs.service import Runs
 from remote.machines.service import Machines
 from remote.sessions.service import Sessions
+from tickets.articles.service import TicketArticles
+from tickets.articles.web import TicketArticlePages
 from tickets.capture.service import Capture
 from tickets.capture.web import CapturePages
 from tickets.closing.service import Closer
@@ -62,12 +65,13 @@ def build(
     library: Library,
     environments: Environments,
     runs: Runs,
+    articles: Articles,
     machines: Machines,
     sessions: Sessions,
     dashboard_panels: Sequence[DashboardPanel] = (),
 ) -> Tickets:
     """The services and pages of tickets, and the first page, which also shows the other packages' panels."""
-    desk = Desk(kernel, machines)
+    desk = Desk(kernel, machines, articles)
     ticket_list = TicketList(kernel.db)
     capture = Capture(kernel, desk, machines, suggesting)
     escalations = Escalations(kernel, desk, runs)
@@ -87,6 +91,7 @@ def build(
             EscalationPages,
             ClosingPages,
             LinkPages,
+            TicketArticlePages,
         ],
         dependencies={
             "ticket_desk": desk,
@@ -96,6 +101,7 @@ def build(
             "closer": closer,
             "stories": stories,
             "links": links,
+            "ticket_articles": TicketArticles(kernel.db, desk=desk, machines=machines, runs=runs, articles=articles),
             "dashboards": Dashboards(ticket_list, escalations, dashboard_panels),
         },
         nav=[

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 
 from compagnon.db import Connection
 from kb.articles.model import Link, Version
-from kb.articles.store import SELECT, several
+from kb.articles.store import SELECT, one, several
 
 ADD = """
 INSERT INTO article_links (article_id, kind, ref, why, label, url)
 VALUES (%(article_id)s, %(kind)s, %(ref)s, %(why)s, %(label)s, %(url)s)
 ON CONFLICT (article_id, kind, ref, why) DO NOTHING
-"""
-REMOVE = """
-DELETE FROM article_links WHERE article_id = %(article_id)s AND kind = %(kind)s AND ref = %(ref)s AND why = 'related'
 """
 MENTION = """
 INSERT INTO article_links (article_id, kind, ref, why, label, url)
@@ -23,7 +20,7 @@ ON CONFLICT (article_id, kind, ref, why) DO UPDATE SET label = EXCLUDED.label, u
 """
 FORGET = "DELETE FROM article_links WHERE kind = %(kind)s AND ref = %(ref)s AND why = 'mention'"
 OF = """
-SELECT article_id, kind, ref, why, label, url, at FROM article_links WHERE article_id = %(id)s ORDER BY at LIMIT 500
+SELECT kind, ref, why, label, url FROM article_links WHERE article_id = %(id)s ORDER BY at LIMIT 500
 """
 LINKED = """
 JOIN (SELECT DISTINCT article_id FROM article_links WHERE kind = %(kind)s AND ref = %(ref)s) l
@@ -31,16 +28,17 @@ JOIN (SELECT DISTINCT article_id FROM article_links WHERE kind = %(kind)s AND re
 WHERE v.state IN ('published', 'draft', 'in_review') ORDER BY lower(v.title), (v.state = 'published') DESC LIMIT 200
 """
 NAMED_BY = f"{SELECT} {LINKED}"
+DRAFT_FROM = f"""
+{SELECT} JOIN article_links l ON l.article_id = v.article_id AND l.why = 'origin'
+WHERE l.kind = %(kind)s AND l.ref = %(ref)s AND v.state IN ('draft', 'in_review') AND v.based_on IS NULL
+ORDER BY v.id LIMIT 1
+"""
 
 
 async def add(conn: Connection, article_id: int, link: Link) -> bool:
     """Whether it is new."""
     params = {"kind": link.kind, "ref": link.ref, "why": link.why, "label": link.label, "url": link.url}
     return (await conn.execute(ADD, {"article_id": article_id, **params})).rowcount == 1
-
-
-async def remove(conn: Connection, article_id: int, kind: str, ref: str) -> bool:
-    return (await conn.execute(REMOVE, {"article_id": article_id, "kind": kind, "ref": ref})).rowcount == 1
 
 
 async def mention(conn: Connection, ids: Sequence[int], *, kind: str, ref: str, label: str, url: str) -> None:
@@ -64,3 +62,7 @@ async def named_by(conn: Connection, kind: str, ref: str) -> list[Version]:
         if known is None or known.open:
             found[version.article_id] = version
     return list(found.values())
+
+
+async def draft_from(conn: Connection, kind: str, ref: str) -> Version | None:
+    return await one(conn, Version, DRAFT_FROM, kind=kind, ref=ref)

@@ -241,15 +241,17 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A text or thing that belongs to an article. ``label`` is its title when it was linked."""
+    """What belongs to an article: ``kind`` "article", "ticket" or "procedure"; ``label`` its title when it was linked.
 
-    article_id: int
+    ``why`` is "origin" (the ticket it was written from), "procedure" (one made from it) or "mention" (a text that names
+    it; then ``ref`` is the text's, such as ``imp-001.fr``).
+    """
+
     kind: str
     ref: str
     why: str
     label: str
     url: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

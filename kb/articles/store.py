@@ -53,7 +53,8 @@ SIBLINGS = """
 AND coalesce(a.translates_id, a.id) = (SELECT coalesce(translates_id, id) FROM articles WHERE id = %(id)s)
 """
 TRANSLATIONS = f"{SELECT} WHERE v.state = 'published' AND v.article_id <> %(id)s {SIBLINGS} ORDER BY a.id LIMIT 10"
-LOCK = "SELECT id FROM articles WHERE id = %(id)s FOR UPDATE"
+# Not FOR UPDATE: links and feedback may be added meanwhile.
+LOCK = "SELECT id FROM articles WHERE id = %(id)s FOR NO KEY UPDATE"
 
 ADD = """
 INSERT INTO articles (locale, translates_id, source, source_id, source_digest, request_key)
@@ -115,7 +116,7 @@ WHERE id = %(id)s AND state IN ('draft', 'in_review') AND digest = %(seen)s
 """
 REVIEWED = "UPDATE articles SET reviewed_at = now(), stale = '{}' WHERE id = %(id)s"
 
-BY_SOURCE = "SELECT id FROM articles WHERE source = %(source)s AND source_id = %(source_id)s FOR UPDATE"
+BY_SOURCE = "SELECT id FROM articles WHERE source = %(source)s AND source_id = %(source_id)s FOR NO KEY UPDATE"
 IMPORTED = "SELECT source_id, source_digest FROM articles WHERE source = %(source)s AND gone_since IS NULL"
 SEEN = """
 UPDATE articles SET source_digest = %(digest)s, gone_since = NULL

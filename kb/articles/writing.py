@@ -12,6 +12,7 @@ from compagnon.auth.model import Member, Role
 from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from compagnon.i18n import N_
+from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from kb.articles import indexing, link_store, store, texts
 from kb.articles.errors import EditConflict, NotReady
@@ -60,7 +61,8 @@ class Writing(Shelf):
     ) -> Version:
         """A new draft. ``origin``: the ticket it is written from; the same ``request_key`` makes one article.
 
-        Raises Invalid (``field``), NotFound when there is nothing of which it is a translation.
+        Raises Invalid (``field``), EditConflict when the request was made before and others wrote since, NotFound when
+        there is nothing of which it is a translation.
         """
         checked, request_key = texts.clean(content), (request_key or "")[:KEY_LIMIT] or None
         if locale not in LOCALES:
@@ -72,17 +74,25 @@ class Writing(Shelf):
                 conn, locale=locale, translates_id=translates_id, request_key=request_key
             ) or await store.by_key(conn, request_key or "")
             assert article_id is not None, "only a known key is not taken again"
-            if await store.opened(conn, article_id) is None and await store.latest(conn, article_id) is None:
-                await self._begin(conn, article_id, checked, member, origin)
-            return found(await store.opened(conn, article_id) or await store.latest(conn, article_id))
+            await self._begin(conn, article_id, checked, member, origin)
+            return found(await store.opened(conn, article_id))
 
     async def _begin(
         self, conn: Connection, article_id: int, content: Content, member: Member, origin: Link | None
     ) -> None:
-        await store.insert(conn, article_id, content, member.id)
-        if origin:
-            await link_store.add(conn, article_id, origin)
-        await self._note(conn, Actor.member(member.id), "article.drafted", article_id, title=content.title)
+        """The first draft; sent again from the same form, what was typed since replaces it."""
+        known = await store.opened(conn, article_id) or await store.latest(conn, article_id)
+        if known is None:
+            await store.insert(conn, article_id, content, member.id)
+            if origin:
+                await link_store.add(conn, article_id, origin)
+            await self._note(conn, Actor.member(member.id), "article.drafted", article_id, title=content.title)
+        elif known.digest == digest(content) and known.open:
+            return
+        elif known.open and list(known.editor_ids) == [member.id]:
+            await self._write(conn, known, content, member)
+        else:
+            raise EditConflict(known, content)
 
     async def save(self, article_id: int, content: Content, member: Member, *, seen: str) -> Version:
         """Keep what was typed as the article's one open draft, provided the text is still ``seen`` (its digest).
@@ -216,11 +226,19 @@ class Writing(Shelf):
             current = found(await store.latest(conn, article_id))
             if not await store.withdraw(conn, current, member.id, reason):
                 raise Conflict(N_("Only the published version can be withdrawn."))
+            await link_store.forget_mentions(conn, "article", str(article_id))
             await self._search.changed(conn, indexing.KIND, article_id)
             details = {"number": current.number, "reason": reason[:500]}
             await self._note(conn, Actor.member(member.id), "article.withdrawn", article_id, **details)
 
     # what is to be looked after
+
+    def register(self, jobs: Jobs) -> None:
+        """Once an hour, while the application runs."""
+
+        @jobs.periodic("articles.look_after", cron="23 * * * *")
+        async def look_after(timestamp: int) -> None:
+            await self.look_after()
 
     async def look_after(self) -> int:
         """Judge all articles anew: time passes, environments change. How many changed. Cheap; run it now and then."""

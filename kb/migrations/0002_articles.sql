@@ -97,7 +97,7 @@ CREATE TABLE article_links (
     article_id bigint NOT NULL REFERENCES articles (id),
     kind text NOT NULL CHECK (kind IN ('article', 'ticket', 'procedure')),
     ref text NOT NULL CHECK (length(ref) BETWEEN 1 AND 100),
-    why text NOT NULL CHECK (why IN ('origin', 'related', 'mention', 'procedure')),
+    why text NOT NULL CHECK (why IN ('origin', 'mention', 'procedure')),
     label text NOT NULL DEFAULT '',
     url text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),

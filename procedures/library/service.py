@@ -13,7 +13,8 @@ from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from procedures.format.rules.case import Known
-from procedures.library import indexing, review_store, store, texts
+from procedures.library import article_links, indexing, review_store, store, texts
+from procedures.library.article_links import ArticleLinks
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import (
     COMMENT_LIMIT,
@@ -36,20 +37,27 @@ CHANGED_MEANWHILE = N_("Somebody changed this version in the meantime. Please lo
 class Library(Shelf):
     """The versions of all procedures. Members are passed whole: their role and name matter."""
 
-    def __init__(self, kernel: Kernel, search: Search) -> None:
+    def __init__(self, kernel: Kernel, search: Search, articles: ArticleLinks | None = None) -> None:
         super().__init__(kernel.db, search)
         self._members = kernel.members
+        self._articles = articles
 
     # writing
 
-    async def create(self, text: str, member: Member, *, reason: str = "") -> Version:
-        """A new draft from a text that says its own code and language.
+    async def create(self, text: str, member: Member, *, reason: str = "", article_id: int | None = None) -> Version:
+        """A new draft from a text that says its own code and language; ``article_id``: the article it is made from.
 
         Raises Invalid (unreadable front matter), NotReady (the text cannot be read at all).
         """
         reading = texts.read(texts.clean(text))
+        evidence = {"article": article_id} if article_id else {}
         async with self._db.transaction() as conn:
-            version_id = await self._add(conn, reading, member, reason=_reason(reason, required=False), evidence={})
+            version_id = await self._add(
+                conn, reading, member, reason=_reason(reason, required=False), evidence=evidence
+            )
+            if article_id and self._articles:
+                version = found(await store.get(conn, version_id))
+                await self._articles.tie(article_id, article_links.made(version), member, conn=conn)
         return await self.get(version_id)
 
     async def save(
@@ -257,6 +265,8 @@ class Library(Shelf):
         if number is None:
             raise Conflict(CHANGED_MEANWHILE)
         await self._reindex(conn, version)
+        if self._articles:
+            await article_links.note_mentions(self._articles, conn, version)
         await _note(conn, member, "procedure.published", version, number=number, digest=version.digest, **details)
 
     async def withdraw(self, version_id: int, member: Member, *, reason: str) -> None:

@@ -14,7 +14,8 @@ from compagnon.i18n import N_, gettext
 from compagnon.markup.differences import pieces
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect, toast
-from procedures.library import texts
+from kb.articles.service import Articles
+from procedures.library import article_links, texts
 from procedures.library.errors import EditConflict, NotReady
 from procedures.library.model import TEXT_LIMIT, Version
 from procedures.library.service import Library
@@ -25,22 +26,28 @@ MAX_TITLE = 256  # characters of a title that comes from a search
 
 
 @get("/procedures/new")
-async def new(request: AnyRequest, member: Member) -> Template:
-    """The editor with an empty procedure; `?title=`: what was searched and not found."""
-    asked = Form(dict(request.query_params)).text("title", limit=MAX_TITLE, required=False)
-    title = asked or gettext(N_("What this procedure does"))
-    return _editor(request, texts.skeleton(None, member.locale, title), action="/procedures/new", key="new")
+async def new(request: AnyRequest, member: Member, articles: Articles) -> Template:
+    """The editor with an empty procedure (``?title=``: what was searched and not found), or made from ``?article=``."""
+    asked = Form(dict(request.query_params))
+    article_id = asked.optional_identity("article")
+    if article_id is None:
+        title = asked.text("title", limit=MAX_TITLE, required=False) or gettext(N_("What this procedure does"))
+        return _editor(request, texts.skeleton(None, member.locale, title), action="/procedures/new", key="new")
+    article = await articles.get(article_id)
+    text = article_links.drafted(article, article.locale)
+    return _editor(request, text, action="/procedures/new", key=f"article-{article_id}", article_id=article_id)
 
 
 @post("/procedures/new")
 async def create(request: AnyRequest, form: Form, member: Member, library: Library) -> Template | Redirect:
     """Keep a new draft, of a new procedure or of a changed one."""
     text, reason = _text(form), form.lines("reason", limit=2000, required=False)
+    article_id = form.optional_identity("article")
     try:
         form.check()
-        version = await library.create(text, member, reason=reason)
+        version = await library.create(text, member, reason=reason, article_id=article_id)
     except (Invalid, NotReady) as error:
-        return _editor(request, text, action="/procedures/new", key="new", refusal=error)
+        return _editor(request, text, action="/procedures/new", key="new", refusal=error, article_id=article_id)
     toast(request, N_("The draft is kept."))
     return redirect(f"/reviews/{version.id}/edit")
 
@@ -119,6 +126,7 @@ def _editor(
     draft: Version | None = None,
     base: Version | None = None,
     refusal: AppError | None = None,
+    article_id: int | None = None,
 ) -> Template:
     return page(
         request,
@@ -130,6 +138,7 @@ def _editor(
         draft=draft,
         base=base,
         refusal=refusal,
+        article_id=article_id,
         **common(),
     )
 

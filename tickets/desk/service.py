@@ -14,6 +14,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from kb.articles.service import Articles
 from kb.search.records import tsvector_text
 from tickets.desk import bounds, store
 from tickets.desk.model import (
@@ -53,8 +54,9 @@ def topic(ticket_id: int) -> str:
 class Desk:
     """Every method that changes something is one transaction with its audit record and its event."""
 
-    def __init__(self, kernel: Kernel, machines: MachineLookup) -> None:
+    def __init__(self, kernel: Kernel, machines: MachineLookup, articles: Articles) -> None:
         self._db = kernel.db
+        self._articles = articles
         self._members = kernel.members
         self._directory = kernel.directory
         self._machines = machines
@@ -111,6 +113,7 @@ class Desk:
         if ticket_id is None:
             return await self._opened_before(conn, new, member)
         await store.enter_state(conn, ticket_id, state, member.id, "")
+        await self._note_articles(conn, ticket_id, new.title, new.symptom)
         details = {"client_id": new.client_id, "machine_id": new.machine_id, "owner_id": new.owner_id}
         await announce(conn, ticket_id, member.id, "ticket.opened", {**details, "title": new.title})
         return ticket_id
@@ -140,6 +143,7 @@ class Desk:
                 return
             await store.touch(conn, ticket_id, tsvector_text("", body))
             await store.seen(conn, ticket_id, member.id, typing=False, sent=True)
+            await self._note_articles(conn, ticket_id, ticket.title, body)
             details = {"message_id": message_id, "visibility": visibility.value}
             await announce(conn, ticket_id, member.id, "ticket.message_added", details)
 
@@ -275,6 +279,12 @@ class Desk:
         return [person for person in after if person.member_id != member.id]
 
     # inside
+
+    async def _note_articles(self, conn: Connection, ticket_id: int, title: str, text: str) -> None:
+        """An article whose address is in the text belongs to the ticket from now on."""
+        await self._articles.mentions(
+            conn, "ticket", str(ticket_id), text=text, label=title, url=f"/tickets/{ticket_id}"
+        )
 
     async def _lock(self, conn: Connection, ticket_id: int) -> Ticket:
         ticket = await store.lock(conn, bounds.identity(ticket_id, GONE))

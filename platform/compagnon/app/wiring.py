@@ -55,7 +55,13 @@ def build_services(settings: Settings, database_url: str) -> Services:
     kb = build_kb(kernel)
     link, gate, rooms = AgentLink(kernel), Gate(kernel), Rooms(kernel)
     procedures = build_procedures(
-        kernel, search=kb.search, learning=kb.learning, gateway=link, gate=gate, observers=[rooms]
+        kernel,
+        search=kb.search,
+        articles=kb.articles,
+        learning=kb.learning,
+        gateway=link,
+        gate=gate,
+        observers=[rooms],
     )
     kb.articles.procedures = _ForArticles(procedures=procedures)
     remote = build_remote(
@@ -75,6 +81,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         library=procedures.library,
         environments=procedures.environments,
         runs=procedures.runs,
+        articles=kb.articles,
         machines=remote.machines,
         sessions=remote.sessions,
         dashboard_panels=[

@@ -1,0 +1,1 @@
+"""Articles written from tickets."""
