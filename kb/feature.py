@@ -60,6 +60,7 @@ def build(kernel: Kernel) -> Kb:
     search.evidence(learning)
     suggesting = Suggesting(search, articles)
     imports = Imports(kernel, articles)
+    articles.lessons = learning
     feature = Feature(
         package="kb",
         handlers=[

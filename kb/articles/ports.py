@@ -1,4 +1,4 @@
-"""What articles ask of the layers above them; ``compagnon.app.wiring`` says who answers."""
+"""What articles ask of others: of the layers above through ``compagnon.app.wiring``, of what searches teach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from compagnon.db import Connection
+from compagnon.auth.model import Member
 
 
 class Procedures(Protocol):
@@ -19,9 +19,7 @@ class Procedures(Protocol):
         ...
 
 
-class Outcomes(Protocol):
-    async def article_feedback(
-        self, conn: Connection, article_id: int, *, member_id: int, ticket_id: int | None, solved: bool
-    ) -> None:
-        """Hear, in the transaction in which it is kept, that an article helped or did not."""
+class Lessons(Protocol):
+    async def feedback(self, member: Member, kind: str, id: str, *, solved: bool) -> None:
+        """Hear, once it is kept, that a document helped or did not: of the question that led the member there."""
         ...

@@ -111,27 +111,24 @@ class Articles(Importing):
         """
         note = texts.text("note", note, NOTE_LIMIT)
         try:
-            async with self._db.transaction() as conn:
-                version = found(await store.published(conn, key(article_id)))
-                assert version.number is not None, "what is in force has a number"
-                news = await helped_store.tell(
-                    conn, article_id, member.id, ticket_id, number=version.number, solved=solved, note=note
-                )
-                if news:
-                    await self._told(conn, article_id, member, solved=solved, ticket_id=ticket_id)
+            news = await self._tell(article_id, member, solved=solved, note=note, ticket_id=ticket_id)
         except psycopg.errors.ForeignKeyViolation:
             raise Invalid(NO_TICKET, field="ticket") from None
+        if news and self.lessons:
+            await self.lessons.feedback(member, KIND, str(article_id), solved=solved)
 
-    async def _told(
-        self, conn: Connection, article_id: int, member: Member, *, solved: bool, ticket_id: int | None
-    ) -> None:
-        await self._judge(conn, [article_id])
-        if self.outcomes:
-            await self.outcomes.article_feedback(
-                conn, article_id, member_id=member.id, ticket_id=ticket_id, solved=solved
+    async def _tell(self, article_id: int, member: Member, *, solved: bool, note: str, ticket_id: int | None) -> bool:
+        async with self._db.transaction() as conn:
+            version = found(await store.published(conn, key(article_id)))
+            assert version.number is not None, "what is in force has a number"
+            news = await helped_store.tell(
+                conn, article_id, member.id, ticket_id, number=version.number, solved=solved, note=note
             )
-        action = "article.solved" if solved else "article.not_solved"
-        await self._note(conn, Actor.member(member.id), action, article_id, ticket=ticket_id)
+            if news:
+                await self._judge(conn, [article_id])
+                action = "article.solved" if solved else "article.not_solved"
+                await self._note(conn, Actor.member(member.id), action, article_id, ticket=ticket_id)
+        return news
 
     # what belongs to it
 

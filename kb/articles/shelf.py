@@ -11,7 +11,7 @@ from compagnon.errors import NotFound
 from compagnon.i18n import N_
 from kb.articles import indexing, store
 from kb.articles.model import ID_LIMIT, Listing, Query, Version
-from kb.articles.ports import Outcomes, Procedures
+from kb.articles.ports import Lessons, Procedures
 from kb.search.model import Document, Filters
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ SEARCHED = 100  # hits that the list orders by relevance
 
 
 class Shelf:
-    """``procedures`` and ``outcomes`` are set while wiring; without them nothing is known of what is above."""
+    """``procedures`` and ``lessons`` are set while wiring; without them nothing is known of what is above."""
 
     def __init__(self, db: Database, search: Search) -> None:
         self._db = db
         self._search = search
         self.procedures: Procedures | None = None
-        self.outcomes: Outcomes | None = None
+        self.lessons: Lessons | None = None
 
     async def list(self, query: Query) -> Listing:
         """A page of articles; ``query.text`` is searched by relevance among those in force, by title elsewhere."""
