@@ -75,7 +75,7 @@ class Writing(Shelf):
             ) or await store.by_key(conn, request_key or "")
             assert article_id is not None, "only a known key is not taken again"
             await self._begin(conn, article_id, checked, member, origin)
-            return found(await store.opened(conn, article_id))
+            return found(await store.opened(conn, article_id) or await store.latest(conn, article_id))
 
     async def _begin(
         self, conn: Connection, article_id: int, content: Content, member: Member, origin: Link | None
@@ -87,7 +87,7 @@ class Writing(Shelf):
             if origin:
                 await link_store.add(conn, article_id, origin)
             await self._note(conn, Actor.member(member.id), "article.drafted", article_id, title=content.title)
-        elif known.digest == digest(content) and known.open:
+        elif known.digest == digest(content):
             return
         elif known.open and list(known.editor_ids) == [member.id]:
             await self._write(conn, known, content, member)

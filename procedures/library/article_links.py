@@ -17,6 +17,8 @@ from procedures.library.model import Summary, Version
 TITLE = 120  # characters of a step's title; more stays in its body
 _ITEM = re.compile(r" {0,3}(?:[0-9]{1,3}[.)]|[-*+])[ \t]+(?P<said>.*)")
 _FENCE = re.compile(r" {0,6}(?:```|~~~)")
+_OPENED = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})(?P<more>.*)")
+_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+(?P<words>.*))?")
 _MARKS = re.compile(r"[{}\[\]#`*_<>|]+")
 
 
@@ -51,12 +53,12 @@ def drafted(content: Content, locale: str) -> str:
     front, _, rest = begun.removeprefix("---\n").partition("---\n")
     head = yaml.safe_load(front) | {"applies_to": list(content.applies_to), "perskill": list(content.skills)}
     heading = next(line for line in rest.splitlines() if line.startswith("## "))
-    ending = rest[rest.index("## ", rest.index(heading) + len(heading)) :]
+    ending = rest[rest.index("\n## ", rest.index(heading)) :]
     remedies = [solution.remedy for solution in content.solutions if solution.remedy] or [content.workaround]
     steps = [step for remedy in remedies for step in steps_of(remedy)]
     body = "\n".join(_step(number, said) for number, said in enumerate(steps, 1))
     kept = yaml.safe_dump({key: value for key, value in head.items() if value}, allow_unicode=True, sort_keys=False)
-    return f"---\n{kept}---\n{_flat(content.condition)}\n\n{heading}\n\n{body}\n{ending}"
+    return f"---\n{kept}---\n{_flat(content.condition)}\n\n{heading}\n\n{body}{ending}"
 
 
 def steps_of(remedy: str) -> list[list[str]]:
@@ -94,5 +96,22 @@ def _step(number: int, said: list[str]) -> str:
 
 
 def _flat(text: str) -> str:
-    """Headings would begin a section of the procedure: they become bold."""
-    return re.sub(r"(?m)^ {0,3}#{1,6}[ \t]+(.+)$", r"**\1**", text)
+    """Headings would begin a section of the procedure: they become bold. Code stays, and ends where its step ends."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.splitlines():
+        mark = _OPENED.match(line)
+        if fence:
+            fence = "" if mark and mark["mark"].startswith(fence) and not mark["more"].strip() else fence
+        elif mark:
+            fence = mark["mark"]
+        lines.append(line if fence or mark else _plain(line))
+    return "\n".join([*lines, fence] if fence else lines)
+
+
+def _plain(line: str) -> str:
+    heading = _HEADING.fullmatch(line)
+    if not heading:
+        return line
+    words = (heading["words"] or "").strip("# \t")
+    return f"**{words}**" if words else ""

@@ -32,6 +32,8 @@ def assert_complete(done: Counter[str]) -> None:
     assert done["procedure.published"] == texts
     assert done["procedure.approved"] >= 2 * texts
     assert done["ticket.opened"] == 12
+    assert done["article.published"] == 10
+    assert done["article.drafted"] == 12
     assert done["demo.loaded"] == 1
 
 

@@ -77,7 +77,7 @@ async def test_what_is_missing_keeps_it_from_review_but_not_from_being_kept(serv
     alice = await client_for(cast.alice)
     answer = await alice.post("/articles/new", data={**TYPED, "remedy": "", "request_key": "k", "then": "submit"})
     assert answer.status_code == 422
-    assert "a remedy" in answer.text
+    assert "un remède" in answer.text
     number = int(hidden(answer.text, "article"))
     again = await alice.post(
         f"/articles/{number}/edit", data={**TYPED, "seen": hidden(answer.text, "seen"), "then": "submit"}
@@ -90,7 +90,7 @@ async def test_what_is_refused_stays_in_the_form(server, cast, client_for):
     answer = await alice.post("/articles/new", data={**TYPED, "source_url": "javascript:alert(1)", "request_key": "k"})
     assert answer.status_code == 422
     assert "Videz la file." in answer.text
-    assert "not a web address" in answer.text
+    assert "pas une adresse web" in answer.text
     assert hidden(answer.text, "request_key") == "k"
 
 
@@ -135,8 +135,8 @@ async def test_feedback_is_counted_once_and_may_change(server, cast, client_for)
         answer = await bruno.post(f"{here}/feedback", data={"solved": solved, "note": "Il manque le modèle."})
         assert answer.status_code == 303
     page = (await alice.get(here)).text
-    assert "solved it 0 times" in page
-    assert "did not 1 time" in page
+    assert "a résolu 0 fois" in page
+    assert "sans effet 1 fois" in page
     assert "Il manque le modèle." in page
     assert (await bruno.post(f"{here}/feedback", data={"solved": "perhaps"})).status_code == 422
     assert (await bruno.post(f"{here}/feedback", data={"solved": "yes", "ticket": "999"})).status_code == 422
@@ -194,7 +194,7 @@ async def test_an_imported_article_shows_licence_source_and_that_it_is_gone(serv
     await articles.mark_gone("runbooks", ["node.md"], actor=Actor.system())
     alice = await client_for(cast.alice)
     page = (await alice.get(f"/articles/{done.article_id}")).text
-    for shown in ("CC BY 4.0", "Runbooks", "https://example.org/node", "No longer at its source since"):
+    for shown in ("CC BY 4.0", "Runbooks", "https://example.org/node", "N’est plus à sa source depuis"):
         assert shown in page
     assert "Node not ready" in (await alice.get("/articles?look_after=on")).text
 

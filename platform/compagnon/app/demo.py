@@ -1,4 +1,4 @@
-"""The demo's data: a co-operative, its clients, the starter library in force, and a week's tickets.
+"""The demo's data: a co-operative, its clients, the starter library in force, a week's tickets, and articles.
 
 Everything goes through the services, as members would do it, so that the demo is a true history: drafts are reviewed by
 two others, tickets have intervals, each change is in the audit log.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compagnon import audit
+from compagnon.app import demo_articles
 from compagnon.app.wiring import Services
 from compagnon.audit import Actor
 from compagnon.audit import store as audit_store
@@ -67,7 +68,8 @@ async def _fill(services: Services) -> None:
     await _clients(services)
     await _library(services, members)
     await _synonyms(services, members)
-    await _tickets(services, members)
+    tickets = await _tickets(services, members)
+    await demo_articles.load(services.kb.articles, services.tickets.desk, members, tickets)
     async with services.kernel.db.transaction() as conn:
         await audit.record(conn, actor=Actor.system(), action="demo.loaded", subject=SUBJECT)
 
@@ -205,11 +207,14 @@ async def _synonyms(services: Services, members: Mapping[str, Member]) -> None:
 # -- tickets -----------------------------------------------------------------------------------------------------------
 
 
-async def _tickets(services: Services, members: Mapping[str, Member]) -> None:
+async def _tickets(services: Services, members: Mapping[str, Member]) -> dict[str, int]:
+    """Their ids by the demo's own keys."""
+    found = {}
     for entry in _data("tickets"):
-        ticket_id = await _open(services, entry, members)
+        ticket_id = found[entry["key"]] = await _open(services, entry, members)
         await _converse(services, ticket_id, entry, members)
         await _move(services, ticket_id, entry, members)
+    return found
 
 
 async def _open(services: Services, entry: Mapping[str, Any], members: Mapping[str, Member]) -> int:
