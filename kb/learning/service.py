@@ -119,9 +119,9 @@ class Learning:
     ) -> int | None:
         text = model.clean(raw)
         norm = model.norm(text)
-        if not norm or await store.asked_today(conn, member_id) >= DAILY:
+        if not norm:
             return None
-        return await store.ask(conn, member_id, text, norm, results, again=again)
+        return await store.ask(conn, member_id, text, norm, results, again=again, daily=DAILY)
 
     async def _learn(self, conn: Connection, kind: str, id: str, act: Callable[[str], Awaitable[bool]]) -> bool:
         """Do ``act`` and have the document indexed anew when its past questions are others now."""

@@ -14,15 +14,15 @@ from kb.learning.model import REMEMBERED, RETENTION, Miss, Recent, Use
 USES_READ = 400  # newest uses of one document that are looked at
 
 ASK = """
-INSERT INTO learned_questions (member_id, text, norm, results) VALUES (%(member)s, %(text)s, %(norm)s, %(results)s)
+INSERT INTO learned_questions (member_id, text, norm, results)
+SELECT %(member)s, %(text)s, %(norm)s, %(results)s WHERE %(daily)s > (
+    SELECT count(*) FROM learned_questions
+    WHERE member_id = %(member)s AND asked_on = (now() AT TIME ZONE 'UTC')::date
+)
 ON CONFLICT (member_id, norm, asked_on) DO UPDATE SET
     results = coalesce(EXCLUDED.results, learned_questions.results), text = EXCLUDED.text, asked_at = now(),
     times = learned_questions.times + %(again)s
 RETURNING id
-"""
-ASKED_TODAY = """
-SELECT count(*) FROM learned_questions
-WHERE member_id = %(member)s AND asked_on = (now() AT TIME ZONE 'UTC')::date
 """
 OPEN = """
 INSERT INTO learned_uses (question_id, document) VALUES (%(question)s, %(document)s) ON CONFLICT DO NOTHING
@@ -98,17 +98,16 @@ ON CONFLICT (norm) DO UPDATE SET done_at = now(), member_id = EXCLUDED.member_id
 """
 
 
-async def ask(conn: Connection, member_id: int, text: str, norm: str, results: int | None, *, again: int = 1) -> int:
-    """Keep a question, once for each member and day. ``again``: how many more times it was asked."""
-    params = {"member": member_id, "text": text, "norm": norm, "results": results, "again": again}
+async def ask(
+    conn: Connection, member_id: int, text: str, norm: str, results: int | None, *, again: int, daily: int
+) -> int | None:
+    """Keep a question, once for each member and day; None when they asked ``daily`` others today.
+
+    ``again``: how many more times it was asked.
+    """
+    params = {"member": member_id, "text": text, "norm": norm, "results": results, "again": again, "daily": daily}
     row = await (await conn.execute(ASK, params)).fetchone()
-    assert row is not None, "an upsert returns its row"
-    return int(row[0])
-
-
-async def asked_today(conn: Connection, member_id: int) -> int:
-    row = await (await conn.execute(ASKED_TODAY, {"member": member_id})).fetchone()
-    return int(row[0]) if row else 0
+    return int(row[0]) if row else None
 
 
 async def open_(conn: Connection, question_id: int, document: str) -> bool:

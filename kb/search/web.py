@@ -22,7 +22,7 @@ from kb.saved.service import SavedSearches
 from kb.search import shown, typed, words
 from kb.search.asking import DEEPEST, PER_PAGE, TOO_DEEP, Asked, read
 from kb.search.highlight import snippet_html
-from kb.search.model import MAX_QUERY_CHARACTERS, Page, Reason
+from kb.search.model import MAX_QUERY_CHARACTERS, IndexPhase, Page, Progress, Reason
 from kb.search.question import ask, clean
 from kb.search.service import Search
 
@@ -101,7 +101,7 @@ async def _context(search: Search, learning: Learning, asked: Asked, found: Page
         "previews": search.previews,
         "day": words.day,
         "snippet_html": snippet_html,
-        "index": await search.progress(),
+        "index": Progress(phase=IndexPhase.READY) if found.library.hits else await search.progress(),
     }
 
 
