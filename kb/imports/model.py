@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -42,8 +40,8 @@ class ParsedArticle:
     """What one document says, in the parts of DITA troubleshooting. The texts are Markdown; nothing is added to them.
 
     ``path`` names the document within its source and stays when its text changes. ``address`` is where the original
-    can be read, ``links`` the paths of the same source that the text leads to (as ``article:PATH``).
-    ``updated`` is the source's own date (ISO), "" when it says none.
+    can be read; links to other documents of the source are written ``article:PATH``. ``applies_to`` are codes of our
+    own environments, which only our own notes can name. ``updated`` is the source's date (ISO), "" when it says none.
     """
 
     path: str
@@ -55,15 +53,11 @@ class ParsedArticle:
     error_codes: tuple[str, ...] = ()
     applies_to: tuple[str, ...] = ()
     os: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
     licence: str = ""
     authors: tuple[str, ...] = ()
     address: str = ""
     updated: str = ""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of all that is kept: equal digests need no new version."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class SkipReason(StrEnum):

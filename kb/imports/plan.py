@@ -30,7 +30,7 @@ NO_LICENCE = N_(
 )
 UNKNOWN_FORMAT = N_("There is no format {format}. Known: {known}.")
 LANGUAGE = N_("The language must be fr or en.")
-NAMES = 160  # characters of the source's name and its authors
+AUTHORS = 60  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +103,11 @@ def article(parsed: ParsedArticle, source: Source, known: Collection[str]) -> Im
             Solution(cause=linked(parsed.cause, source.id, known), remedy=linked(parsed.remedy, source.id, known)),
         ),
         error_codes=parsed.error_codes,
+        applies_to=parsed.applies_to,
         os=parsed.os,
+        skills=parsed.skills,
         licence=parsed.licence or source.licence,
-        source_name=_name(source.name, parsed.authors),
+        source_name=_name(source.name, parsed),
         source_url=parsed.address,
     )
     return ImportedArticle(
@@ -127,9 +129,9 @@ def linked(text: str, source_id: int, known: Collection[str]) -> str:
     return links.resolve(text, target)
 
 
-def _name(source: str, authors: Sequence[str]) -> str:
-    """The collection and who wrote the document, as licences ask."""
-    if not authors:
-        return source
-    name = f"{source} — {', '.join(authors)}"
-    return name if len(name) <= NAMES else name[: NAMES - 1].rstrip(", ") + "…"
+def _name(source: str, parsed: ParsedArticle) -> str:
+    """The collection, who wrote the document, as licences ask, and when it was last looked at there."""
+    authors = ", ".join(parsed.authors)
+    if len(authors) > AUTHORS:
+        authors = authors[: AUTHORS - 1].rstrip(", ") + "…"
+    return " — ".join(filter(None, (source, authors, parsed.updated)))

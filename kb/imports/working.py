@@ -17,10 +17,10 @@ from compagnon.db import Connection, Database
 from compagnon.errors import AppError, Conflict, Invalid, NotFound
 from compagnon.events import publish
 from compagnon.i18n import N_
-from kb.articles.model import ImportOutcome
+from kb.articles.model import ImportedArticle, ImportOutcome
 from kb.articles.service import Articles
 from kb.imports import store
-from kb.imports.model import Counts, ParsedArticle, Run, RunState, Skipped, SkipReason, Source
+from kb.imports.model import Counts, Run, RunState, Skipped, SkipReason, Source
 from kb.imports.plan import Plan, article
 
 TOPIC = "imports:all"
@@ -66,10 +66,10 @@ class Work:
     async def take(self, run: Run, plan: Plan, member: Member, progress: Progress | None) -> None:
         """Put every document in force, mark what is gone, say how it went."""
         source, total = await self._begin(run, len(plan.articles), plan.skipped), len(plan.articles)
-        known = await self._known(source, plan)
-        counts = Counts()
-        for at in range(0, total, BATCH):
-            counts = await self._batch(run, source, plan.articles[at : at + BATCH], known, counts, member)
+        fresh = await self._fresh(source, plan)
+        counts = Counts(done=total - len(fresh), unchanged=total - len(fresh))
+        for at in range(0, max(len(fresh), 1), BATCH):
+            counts = await self._batch(run, fresh[at : at + BATCH], counts, member)
             if progress:
                 progress(counts.done, total)
         gone = sorted(set(await self._articles.imported(source.name)) - plan.kept_paths)
@@ -116,25 +116,20 @@ class Work:
             await publish(conn, TOPIC, "progress")
         return source
 
-    async def _known(self, source: Source, plan: Plan) -> frozenset[str]:
-        """The documents that links may lead to: these, and what earlier imports brought."""
+    async def _fresh(self, source: Source, plan: Plan) -> Sequence[ImportedArticle]:
+        """The documents that say something else than at the last import. Links may lead to every one that ever came."""
         async with self._db.connection() as conn:
-            return frozenset(await store.paths(conn, source.id)) | {one.path for one in plan.articles}
+            known = frozenset(await store.paths(conn, source.id)) | {one.path for one in plan.articles}
+        same = await self._articles.imported(source.name)
+        made = await asyncio.to_thread(lambda: [article(one, source, known) for one in plan.articles])
+        return [one for one in made if same.get(one.source_id) != one.digest]
 
-    async def _batch(
-        self,
-        run: Run,
-        source: Source,
-        documents: Sequence[ParsedArticle],
-        known: frozenset[str],
-        counts: Counts,
-        member: Member,
-    ) -> Counts:
+    async def _batch(self, run: Run, documents: Sequence[ImportedArticle], counts: Counts, member: Member) -> Counts:
         """A few documents in one transaction. One that is refused costs the others nothing."""
         async with self._db.transaction() as conn:
             refused = []
             for document in documents:
-                outcome = await self._put(conn, source, document, known, member)
+                outcome = await self._put(conn, document, Actor.member(member.id))
                 if isinstance(outcome, Skipped):
                     refused.append(outcome)
                 else:
@@ -144,16 +139,11 @@ class Work:
             await self._progress(conn, run, counts)
         return counts
 
-    async def _put(
-        self, conn: Connection, source: Source, document: ParsedArticle, known: frozenset[str], member: Member
-    ) -> ImportOutcome | Skipped:
+    async def _put(self, conn: Connection, document: ImportedArticle, actor: Actor) -> ImportOutcome | Skipped:
         try:
-            put = await self._articles.put_imported(
-                article(document, source, known), actor=Actor.member(member.id), conn=conn
-            )
+            return (await self._articles.put_imported(document, actor=actor, conn=conn)).outcome
         except Invalid as error:
-            return Skipped(path=document.path, reason=SkipReason.REFUSED, detail=str(error)[:200])
-        return put.outcome
+            return Skipped(path=document.source_id, reason=SkipReason.REFUSED, detail=str(error)[:200])
 
     async def _gone(self, run: Run, source: Source, paths: Sequence[str], counts: Counts, member: Member) -> Counts:
         async with self._db.transaction() as conn:

@@ -140,6 +140,13 @@ def test_our_own_notes() -> None:
     assert (read.locale, read.licence) == ("fr", "La coopérative")
 
 
+def test_the_header_of_a_note_says_whom_it_concerns() -> None:
+    head = "applies_to: [poste-debian-12]\nos: linux\nskills: [reseau, impression]\ndate: 2024-05-06T10:00\nlang: en"
+    read = article(f"---\n{head}\n---\n# Title\n\nText\n", "notes")
+    assert (read.applies_to, read.os, read.skills) == (("poste-debian-12",), ("linux",), ("reseau", "impression"))
+    assert (read.updated, read.locale) == ("2024-05-06", "en")
+
+
 @pytest.mark.parametrize(
     ("condition", "cause", "remedy"),
     [
@@ -203,8 +210,3 @@ def test_only_codes_that_are_codes_are_taken() -> None:
     assert article(f"# T 0x80070005\n\n## Solution\n\n{body}\n", "notes").error_codes == (
         "0x80070005", "KB5034441", "AADSTS50011", "550 5.7.1", "ERR_NAME_NOT_RESOLVED",
     )  # fmt: skip
-
-
-def test_the_digest_changes_with_what_is_said_and_only_then() -> None:
-    assert article(NOTE, "notes").digest == article(NOTE, "notes").digest
-    assert article(NOTE, "notes").digest != article(NOTE.replace("Verr num", "Verr maj"), "notes").digest

@@ -35,7 +35,7 @@ async def test_documents_are_in_force_with_their_licence_and_source(
     assert (run.state, run.added, run.total, run.done) == (RunState.DONE, 1, 1, 1)
     (row,) = (await services.kb.articles.list(Query())).rows
     assert (row.title, row.licence) == ("L’imprimante Windows refuse le badge", "CC BY 4.0")
-    assert row.source_name == "Réponses — Microsoft"
+    assert row.source_name == "Réponses — Microsoft — 2020-09-15"
     assert row.source_url == "https://docs.microsoft.com/alchemyinsights/badge"
     assert (row.error_codes, row.os, row.locale) == (("0x8004de40",), ("windows",), "fr")
     ((source, last),) = await services.kb.imports.sources()

@@ -22,6 +22,7 @@ REMEDY = re.compile(
     re.IGNORECASE,
 )
 INDEX = re.compile(r"^(?:readme|index|_index|sommaire|contributing|changelog)(?:\.[a-z]{2})?\.(?:md|markdown)$", re.I)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 LEGAL = re.compile(r"^(?:licen[sc]e|copying)\b", re.IGNORECASE)
 
 
@@ -55,11 +56,13 @@ class Notes:
             cause=cause if remedy else "",
             remedy=remedy or "\n\n".join(filter(None, (condition, cause))),
             error_codes=hints.error_codes(title, condition, cause, remedy),
-            os=hints.systems(title),
+            applies_to=front.words(head, "applies_to"),
+            os=tuple(dict.fromkeys((*front.words(head, "os"), *hints.systems(title)))),
+            skills=front.words(head, "skills"),
             licence=front.word(head, "licence", "license") or defaults.licence,
             authors=front.words(head, "author", "authors", "auteur", "auteurs"),
             address=_address(front.word(head, "url", "source", "address")),
-            updated=front.word(head, "date", "updated")[:10],
+            updated=_day(front.word(head, "updated", "date")),
         )
 
 
@@ -108,3 +111,7 @@ def _part(title: str) -> str:
 
 def _address(text: str) -> str:
     return links.safe(text) if text.startswith(("http://", "https://")) else ""
+
+
+def _day(text: str) -> str:
+    return text[:10] if DAY.match(text) else ""
