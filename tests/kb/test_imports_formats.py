@@ -51,7 +51,7 @@ def test_a_guide() -> None:
     read = article(ROCKY, "rocky", "update.fr.md")
     assert read.title == "Mettre une machine Rocky à jour"
     assert read.condition == "Ce guide explique la mise à jour.\n\nElle se fait le soir."
-    assert read.remedy.startswith("### Étapes\n\n> **Attention**\n>\n> Sauvegardez d'abord.")
+    assert read.remedy.startswith("#### Étapes\n\n> **Attention**\n>\n> Sauvegardez d'abord.")
     assert "> ```bash\n> # sauvegarde\n> tar czf /tmp/etc.tgz /etc\n> ```" in read.remedy
     assert "**Serveur**\n\nLancez `dnf upgrade`, puis lisez la suite et le [site](https://example.org/a_%28b%29)." in (
         read.remedy
@@ -64,11 +64,11 @@ def test_a_guide() -> None:
 def test_a_runbook() -> None:
     read = article(RUNBOOK, "runbooks", "alerts/disk/DiskAlmostFull.md")
     assert read.condition == (
-        "The disk of a node is almost full, see [the guide](https://example.org/guide).\n\n### Impact\n\nWrites fail."
+        "The disk of a node is almost full, see [the guide](https://example.org/guide).\n\n#### Impact\n\nWrites fail."
     )
     assert read.cause == "Look with `df -h`:\n\n```sh\n## not a heading\ndf -h\n```"
     address = "https://github.com/openshift/runbooks/blob/master/alerts/other/Free.md"
-    assert read.remedy == f"Free space as [told here]({address}).\n\n### Later\n\nBuy a disk."
+    assert read.remedy == f"Free space as [told here]({address}).\n\n#### Later\n\nBuy a disk."
     assert read.error_codes == ("DiskAlmostFull",)
     assert (read.locale, read.licence) == ("en", "Apache-2.0")
 
@@ -101,7 +101,7 @@ def test_a_problem_page() -> None:
         "Dans la barre du haut.\n\n"
         "Le voyant du scanneur\n\n"
         "| Voyant | Sens |\n| --- | --- |\n| rouge\\|vert | occupé |\n\n"
-        "### Sinon\n\n2\\. Changez le câble_usb."
+        "#### Sinon\n\n2\\. Changez le câble_usb."
     )
     assert (read.locale, read.os, read.licence, read.updated) == ("fr", ("linux",), "CC BY-SA 3.0", "2019-05-06")
     assert read.authors == ("Une Personne",)
@@ -134,7 +134,7 @@ def test_our_own_notes() -> None:
     assert read.condition == "Sur les postes livrés au printemps.\n\nRien ne s'affiche."
     assert read.cause == "Le verrouillage est perdu au démarrage."
     assert read.remedy == (
-        "1. Appuyez sur Verr num, voir [l'autre](article:claviers/sub/other.md).\n\n### Si cela revient\n\n"
+        "1. Appuyez sur Verr num, voir [l'autre](article:claviers/sub/other.md).\n\n#### Si cela revient\n\n"
         "Changez le réglage."
     )
     assert (read.locale, read.licence) == ("fr", "La coopérative")

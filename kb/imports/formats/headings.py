@@ -11,7 +11,7 @@ from kb.imports.formats.fences import lines_and_code
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
 UNDERLINE = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 PLAIN = re.compile(r"[*`]|(?<!\w)_|_(?!\w)")
-DEEPEST, HIGHEST = 6, 3
+DEEPEST, HIGHEST = 6, 4  # a page of ours has the levels above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def _can_be_underlined(lines: Sequence[str]) -> bool:
 
 
 def joined(parts: Sequence[Section]) -> str:
-    """Sections as one text again, their headings moved so that the highest is a third-level one."""
+    """Sections as one text again, their headings moved so that the highest is of the level that our pages leave to texts."""
     levels = [part.level for part in parts if part.level]
     shift = HIGHEST - min(levels) if levels else 0
     return tidy("\n\n".join(filter(None, (_one(part, shift) for part in parts))))

@@ -25,7 +25,7 @@ NOTES = {
 }
 NOTES_EN = {"": "Note", "advanced": "Advanced", "bug": "Known bug"}
 TRUE_TESTS = frozenset({"target:html", "target:desktop"})
-FIRST_HEADING, LAST_HEADING = 3, 6
+FIRST_HEADING, LAST_HEADING = 4, 6
 
 
 class Writer:
