@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,12 @@ from wired_fixtures import Cast
 
 from compagnon.app.wiring import Services
 from compagnon.audit import Actor
+from compagnon.auth.model import Member
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.articles.errors import EditConflict, NotReady
 from kb.articles.model import Content, ImportedArticle, ImportOutcome, Lack, Query, Solution, Version, VersionState
 from kb.articles.service import Articles
+from procedures.library.article_links import drafted
 
 QUEUE = Content(
     title="La file d'impression reste bloquée",
@@ -134,8 +137,7 @@ class TestReview:
         self, services: Services, articles: Articles, cast: Cast
     ) -> None:
         published = await in_force(articles, cast)
-        for query in ("UPDATE article_versions SET remedy = 'x'", "DELETE FROM article_versions"):
-            query = query.replace("remedy", "condition")
+        for query in ("UPDATE article_versions SET condition = 'x'", "DELETE FROM article_versions"):
             with pytest.raises(psycopg.errors.CheckViolation):
                 async with services.kernel.db.transaction() as conn:
                     await conn.execute(query)  # type: ignore[arg-type]
@@ -305,3 +307,156 @@ class TestBadInput:
             await articles.get(article_id)
         with pytest.raises(NotFound):
             await articles.save(article_id, QUEUE, cast.alice, seen="x")
+
+
+async def tell(articles: Articles, article_id: int, members: tuple[Member, ...], *, solved: bool) -> None:
+    for member in members:
+        await articles.tell(article_id, member, solved=solved)
+
+
+async def age(services: Services, article_id: int, months: int) -> None:
+    async with services.kernel.db.transaction() as conn:
+        await conn.execute(
+            "UPDATE articles SET reviewed_at = now() - make_interval(months => %s) WHERE id = %s", (months, article_id)
+        )
+
+
+class TestLookedAfter:
+    async def test_a_review_that_is_due_is_said_and_a_look_ends_it(
+        self, services: Services, articles: Articles, cast: Cast
+    ) -> None:
+        article = await in_force(articles, cast)
+        await age(services, article.article_id, 11)
+        assert await articles.look_after() == 0
+        await age(services, article.article_id, 13)
+        assert await articles.look_after() == 1
+        assert await articles.look_after() == 0, "nothing has changed since"
+        stale = await articles.get(article.article_id)
+        assert list(stale.stale) == ["due"]
+        assert [one.article_id for one in (await articles.list(Query(look_after=True))).rows] == [article.article_id]
+        document = await articles.document(str(article.article_id))
+        assert document is not None
+        assert document.state == "stale"
+        await articles.confirm(article.article_id, cast.david, seen=article.digest)
+        assert list((await articles.get(article.article_id)).stale) == []
+
+    async def test_an_environment_that_is_not_in_force(self, articles: Articles, cast: Cast) -> None:
+        article = await in_force(articles, cast, replace(QUEUE, applies_to=("poste-inconnu",)))
+        assert await articles.look_after() == 1
+        assert list((await articles.get(article.article_id)).stale) == ["environment"]
+        await tell(articles, article.article_id, (cast.alice,), solved=True)
+        assert list((await articles.get(article.article_id)).stale) == ["environment"], "a word changes nothing of it"
+
+    async def test_what_mostly_did_not_help(self, articles: Articles, cast: Cast) -> None:
+        article = await in_force(articles, cast)
+        await tell(articles, article.article_id, (cast.alice,), solved=True)
+        await tell(articles, article.article_id, (cast.bruno,), solved=False)
+        assert list((await articles.get(article.article_id)).stale) == [], "too few words to judge"
+        await tell(articles, article.article_id, (cast.chloe,), solved=False)
+        assert list((await articles.get(article.article_id)).stale) == ["unhelpful"]
+        changed = replace(QUEUE, condition="Mieux dit.")
+        draft = await articles.save(article.article_id, changed, cast.alice, seen=article.digest)
+        await articles.submit(article.article_id, cast.alice, seen=draft.digest)
+        await articles.publish(article.article_id, cast.bruno, seen=draft.digest)
+        assert list((await articles.get(article.article_id)).stale) == [], "words about an older text do not count"
+
+    async def test_followed_often_it_asks_for_a_procedure(self, articles: Articles, cast: Cast) -> None:
+        article = await in_force(articles, cast)
+        await tell(articles, article.article_id, (cast.alice, cast.bruno), solved=True)
+        assert not (await articles.sheet(article.article_id, "fr")).wants_procedure
+        await tell(articles, article.article_id, (cast.chloe,), solved=True)
+        assert (await articles.sheet(article.article_id, "fr")).wants_procedure
+
+
+class TestFeedback:
+    async def test_one_word_each_which_may_change(self, services: Services, articles: Articles, cast: Cast) -> None:
+        article = await in_force(articles, cast)
+        await asyncio.gather(*(articles.tell(article.article_id, cast.alice, solved=True) for _ in range(5)))
+        await articles.tell(article.article_id, cast.alice, solved=False, note="  Pas chez moi.  ")
+        sheet = await articles.sheet(article.article_id, "fr")
+        assert (sheet.solved, sheet.unsolved) == (0, 1)
+        assert sheet.feedback[0].note == "Pas chez moi."
+        assert (await actions(services, article.article_id))[3:] == ["article.solved", "article.not_solved"]
+
+    async def test_what_is_not_in_force_has_none(self, articles: Articles, cast: Cast) -> None:
+        draft = await articles.create(QUEUE, "fr", cast.alice)
+        with pytest.raises(NotFound):
+            await articles.tell(draft.article_id, cast.bruno, solved=True)
+
+    async def test_it_teaches_the_search(self, services: Services, articles: Articles, cast: Cast) -> None:
+        article = await in_force(articles, cast)
+        learning, key = services.kb.learning, f"article:{article.article_id}"
+        await learning.opened(cast.bruno, "file bloquée", "article", str(article.article_id))
+        assert not await learning.queries([key])
+        await articles.tell(article.article_id, cast.bruno, solved=True)
+        assert (await learning.queries([key]))[key] == ("file bloquée",)
+
+
+class TestLinks:
+    async def test_what_an_article_names_knows_it(self, articles: Articles, cast: Cast) -> None:
+        first = await in_force(articles, cast)
+        naming = replace(QUEUE, title="Voir l'autre", condition=f"Voir /articles/{first.article_id} et /articles/999.")
+        second = await in_force(articles, cast, naming)
+        links = (await articles.sheet(first.article_id, "fr")).links
+        assert [(link.kind, link.ref, link.label) for link in links] == [
+            ("article", str(second.article_id), "Voir l'autre")
+        ]
+        silent = replace(naming, condition="Ne cite plus rien.")
+        draft = await articles.save(second.article_id, silent, cast.alice, seen=second.digest)
+        assert (await articles.sheet(first.article_id, "fr")).links, "a draft changes nothing yet"
+        await articles.submit(second.article_id, cast.alice, seen=draft.digest)
+        await articles.publish(second.article_id, cast.bruno, seen=draft.digest)
+        assert not (await articles.sheet(first.article_id, "fr")).links
+
+    async def test_what_is_withdrawn_no_longer_names(self, articles: Articles, cast: Cast) -> None:
+        first = await in_force(articles, cast)
+        second = await in_force(articles, cast, replace(QUEUE, condition=f"Voir /articles/{first.article_id}."))
+        await articles.withdraw(second.article_id, cast.chloe, seen=second.digest, reason="Faux.")
+        assert not (await articles.sheet(first.article_id, "fr")).links
+
+    async def test_a_translation_knows_its_original_and_the_others(self, articles: Articles, cast: Cast) -> None:
+        first = await in_force(articles, cast)
+        english = await articles.create(
+            replace(QUEUE, title="The queue is stuck"), "en", cast.alice, translates_id=first.article_id
+        )
+        await articles.submit(english.article_id, cast.alice, seen=english.digest)
+        await articles.publish(english.article_id, cast.bruno, seen=english.digest)
+        for here, there in ((first, english), (english, first)):
+            known = await articles.translations(here.article_id)
+            assert [one.article_id for one in known] == [there.article_id]
+        with pytest.raises(NotFound):
+            await articles.create(QUEUE, "en", cast.alice, translates_id=99)
+
+    async def test_a_procedure_made_from_an_article_is_tied_to_it(
+        self, services: Services, articles: Articles, cast: Cast
+    ) -> None:
+        article = await in_force(articles, cast)
+        library = services.procedures.library
+        text = drafted(article, "fr")
+        draft = await library.create(text, cast.alice, article_id=article.article_id)
+        assert draft.evidence == {"article": article.article_id}
+        links = (await articles.sheet(article.article_id, "fr")).links
+        assert [(link.kind, link.ref, link.url) for link in links] == [
+            ("procedure", draft.code, f"/reviews/{draft.id}")
+        ]
+        with pytest.raises(NotFound):
+            await library.create(text.replace(draft.code, "xyz-001"), cast.alice, article_id=999)
+        assert not await library.drafts_of("xyz-001")
+
+    async def test_writing_and_naming_at_once_wait_for_nobody_for_ever(self, articles: Articles, cast: Cast) -> None:
+        """Editors lock the article, whoever names it only keeps it from going."""
+        article = await in_force(articles, cast)
+        naming = replace(QUEUE, condition=f"Voir /articles/{article.article_id}.")
+
+        async def edit(number: int) -> None:
+            present = await articles.present(article.article_id)
+            changed = replace(QUEUE, condition=f"Texte {number}.")
+            with contextlib.suppress(Conflict):
+                await articles.save(article.article_id, changed, cast.alice, seen=present.digest)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(
+                *(edit(number) for number in range(6)),
+                *(in_force(articles, cast, replace(naming, title=f"N° {number}")) for number in range(3)),
+                *(articles.tell(article.article_id, one, solved=True) for one in (cast.alice, cast.bruno)),
+            )
