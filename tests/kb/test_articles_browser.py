@@ -87,7 +87,6 @@ async def test_from_a_solved_ticket_to_what_a_colleague_finds_and_follows(
     await bruno.goto("/articles/reviews")
     await bruno.get_by_role("link", name="Voyant orange, plus rien ne sort").click()
     await bruno.locator('form[action$="/publish"] button').click()
-    await bruno.wait_for_timeout(3000); print("URL", bruno.url, (await bruno.locator("main").inner_text())[:1500])
     await bruno.wait_for_url(re.compile(r"/articles/\d+$"))
 
     david = await signed_in(cast.david)
