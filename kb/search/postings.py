@@ -106,7 +106,11 @@ class Column:
 
     def counts(self, wanted: NDArray[np.bool_]) -> dict[str, int]:
         """How many of the ``wanted`` documents have each value; in time that grows with the documents only."""
-        each = np.bincount(self.numbers[wanted[self.ids]], minlength=len(self.values))
+        one_each = len(self.ids) == len(wanted)  # ids are then 0, 1, 2 … when there is a single value
+        if one_each and len(self.values) == 1:
+            each = np.array([np.count_nonzero(wanted)])
+        else:
+            each = np.bincount(self.numbers[wanted[self.ids]], minlength=len(self.values))
         return {self.values[number]: int(each[number]) for number in np.flatnonzero(each)}
 
 

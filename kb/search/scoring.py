@@ -11,12 +11,13 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kb.search.engine import SearchTimeout
 from kb.search.model import Filters
-from kb.search.postings import K1, B, Floats, Postings, adjacent
+from kb.search.postings import Floats, Postings, adjacent
 from kb.search.question import Pair, Phrase, Question, Term, Word
 from kb.search.snapshot import Mask, Part, Snapshot
 from kb.search.whoosh_format import FIELD_WEIGHTS, FILTERS
@@ -87,22 +88,27 @@ class Scorer:
         """The words of the question that no document of the index holds, as typed."""
         return tuple(word.text for word in self._question.words if not any(self._entries[_sought(word)].values()))
 
-    def matched(self, part: int, document: int) -> list[str]:
-        """The words of the question, as typed, that this document holds; parts of a found identifier are left out."""
-        shown = [word.text for word in self._shown(part, document) if not self._synonym(word, part, document)]
-        return list(dict.fromkeys(shown))
-
-    def meant(self, part: int, document: int) -> list[tuple[str, str]]:
-        """The words of the question that this document holds only as a synonym, and that synonym."""
-        found = (self._synonym(word, part, document) for word in self._shown(part, document))
-        return list(dict.fromkeys(pair for pair in found if pair))
-
-    def _shown(self, part: int, document: int) -> Iterator[Word]:
+    def matched(self, part: int, document: int) -> tuple[list[str], list[tuple[str, str]]]:
+        """The words of the question, as typed, that this document holds (parts of a found identifier are left out), and
+        those that it holds only as a synonym, each with that synonym.
+        """
         words = self._question.words
-        held = [bool(self._held[_sought(word)][part][document]) for word in words]
+        held = [bool(masks[part][document]) for masks in self._masks]
+        shown: dict[str, None] = {}
+        meant: dict[tuple[str, str], None] = {}
         for word, yes in zip(words, held, strict=True):
-            if yes and not word.stop and not (word.inside >= 0 and held[word.inside]):
-                yield word
+            if not yes or word.stop or (word.inside >= 0 and held[word.inside]):
+                continue
+            if origin := self._synonym(word, part, document):
+                meant[origin] = None
+            else:
+                shown[word.text] = None
+        return list(shown), list(meant)
+
+    @cached_property
+    def _masks(self) -> list[list[Mask]]:
+        """Which documents hold each word of the question, in its order."""
+        return [self._held[_sought(word)] for word in self._question.words]
 
     def _synonym(self, word: Word, part: int, document: int) -> tuple[str, str] | None:
         """The synonym by which alone the document holds the word; None when it holds the word itself."""
@@ -136,7 +142,7 @@ class Scorer:
         for index in range(len(found)):
             for name, fields in entries.items():
                 self._add_best(found[index], held[index], index, name, fields)
-            coverage[index][held[index]] += share
+            coverage[index] += held[index] * np.float32(share)
         return share
 
     def _add_best(self, scores: Floats, held: Mask, index: int, name: str, entries: Sequence[Entry]) -> None:
@@ -204,15 +210,9 @@ class Scorer:
                 self._add_places(scores, index, name, pair, worth)
 
     def _add_places(self, scores: Floats, index: int, name: str, pair: Pair, worth: float) -> None:
-        postings = self._snapshot.parts[index].postings
-        places = adjacent(postings.positions(name, pair.first), postings.positions(name, pair.second))
-        documents, times = np.unique(places >> 32, return_counts=True)
-        if pair.locale and len(documents):
-            spoken = postings.spoken(pair.locale)[documents]
-            documents, times = documents[spoken], times[spoken]
-        if len(documents):
-            norm = K1 * (1 - B + B * postings.lengths(name)[documents] / self._snapshot.average[name])
-            scores[documents] += (worth * times * (K1 + 1) / (times + norm)).astype(np.float32)
+        postings = self._snapshot.parts[index].postings.sequence(name, (pair.first, pair.second), pair.locale)
+        if postings:
+            scores[postings.ids] += worth * self._impact(index, name, postings)
 
     def _idf(self, postings: Sequence[Postings | None]) -> float:
         return self._snapshot.idf(sum(len(each.ids) for each in postings if each))

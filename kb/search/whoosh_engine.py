@@ -172,7 +172,7 @@ def _rank(
         number = int(np.searchsorted(offsets, index, "right")) - 1
         document = index - int(offsets[number])
         source = document_of(snapshot.parts[number].postings.source(document))
-        matched, meant = scorer.matched(number, document), scorer.meant(number, document)
+        matched, meant = scorer.matched(number, document)
         ranked.append(Ranked(document=source, score=float(every[index]), matched=matched, meant=meant))
     return Ranking(
         ranked=tuple(ranked),
