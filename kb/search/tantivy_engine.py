@@ -27,7 +27,7 @@ from kb.search.tantivy_queries import Queries
 from kb.search.whoosh_format import FACETS, FIELD_WEIGHTS, WORDS
 
 HEAP = 50_000_000  # bytes of a writer
-CANDIDATES = 100  # documents whose share of the question is weighed
+CANDIDATES = 40  # documents whose share of the question is weighed
 Place = tuple[int, int]
 
 
