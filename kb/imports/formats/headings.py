@@ -57,7 +57,7 @@ def _can_be_underlined(lines: Sequence[str]) -> bool:
 
 
 def joined(parts: Sequence[Section]) -> str:
-    """Sections as one text again, their headings moved so that the highest is of the level that our pages leave to texts."""
+    """Sections as one text again, their headings moved to the levels that our pages leave to texts."""
     levels = [part.level for part in parts if part.level]
     shift = HIGHEST - min(levels) if levels else 0
     return tidy("\n\n".join(filter(None, (_one(part, shift) for part in parts))))
