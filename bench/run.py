@@ -7,7 +7,18 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ORDER = ("start", "pages", "directory", "records", "search", "relevance", "search_page", "imports", "terminal", "agents")
+ORDER = (
+    "start",
+    "pages",
+    "directory",
+    "records",
+    "search",
+    "relevance",
+    "search_page",
+    "imports",
+    "terminal",
+    "agents",
+)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kb.articles.model import Version
+from kb.articles.plain import plain
 from kb.search.model import Document
 
 KIND = "article"
@@ -15,10 +16,10 @@ def document(version: Version) -> Document:
         title=version.title,
         url=f"/articles/{version.article_id}",
         locale=version.locale,
-        symptoms=(version.condition,) if version.condition else (),
+        symptoms=(plain(version.condition),) if version.condition else (),
         identifiers=tuple(version.error_codes),
-        steps=tuple(solution.remedy for solution in version.solutions if solution.remedy),
-        body="\n".join(filter(None, (*(solution.cause for solution in version.solutions), version.workaround))),
+        steps=tuple(plain(solution.remedy) for solution in version.solutions if solution.remedy),
+        body=plain("\n".join(filter(None, (*(solution.cause for solution in version.solutions), version.workaround)))),
         environments=tuple(version.applies_to),
         skills=tuple(version.skills),
         os=tuple(version.os),

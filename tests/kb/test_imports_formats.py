@@ -61,6 +61,14 @@ def test_a_guide() -> None:
     assert (read.os, read.locale, read.licence) == (("linux",), "fr", "CC BY-SA 4.0")
 
 
+def test_a_note_whose_text_is_not_quite_indented_keeps_it() -> None:
+    text = "# T\n\n## Étapes\n\n!!! note\n\n Presque.\n\n    Ensuite.\n\nDehors.\n\n!!! tip\nRien dedans.\n"
+    remedy = article(text, "rocky", "a.fr.md").remedy
+    assert remedy.endswith(
+        "> **Remarque**\n>\n> Presque.\n>\n> Ensuite.\n\nDehors.\n\n> **Conseil**\n>\n\nRien dedans."
+    )
+
+
 def test_a_runbook() -> None:
     read = article(RUNBOOK, "runbooks", "alerts/disk/DiskAlmostFull.md")
     assert read.condition == (

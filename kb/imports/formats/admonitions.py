@@ -86,12 +86,17 @@ def _fenced(lines: Sequence[str]) -> list[bool]:
 
 
 def _body(lines: Sequence[str], at: int, indent: int) -> tuple[list[str], int]:
+    """The lines that belong to a note at ``indent``, moved left, and where the text goes on.
+
+    Four more spaces are asked for; a text whose first line has fewer is still a text of the note.
+    """
     body: list[str] = []
+    least = min(indent + 4, max(indent + 1, next((_indent(line) for line in lines[at:] if line.strip()), 0)))
     while at < len(lines):
         line = lines[at].expandtabs(4)
-        if line.strip() and len(line) - len(line.lstrip(" ")) < indent + 4:
+        if line.strip() and _indent(line) < least:
             break
-        body.append(line[indent + 4 :])
+        body.append(line[min(indent + 4, _indent(line)) :])
         at += 1
     while body and not body[-1].strip():
         body.pop()
@@ -99,6 +104,11 @@ def _body(lines: Sequence[str], at: int, indent: int) -> tuple[list[str], int]:
     while body and not body[0].strip():
         body.pop(0)
     return body, at
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs(4)
+    return len(line) - len(line.lstrip(" "))
 
 
 def _note(indent: str, head: str, body: Sequence[str], locale: str) -> list[str]:
