@@ -25,6 +25,7 @@ from kb.search import web
 from kb.search.choosing import choose
 from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
+from kb.search.reranking import reranker
 from kb.search.service import Search
 from kb.suggestions import web as suggestions_web
 from kb.suggestions.service import Suggesting
@@ -47,6 +48,7 @@ class Kb:
 def build(kernel: Kernel) -> Kb:
     """The other packages register their sources with ``search`` while they are built."""
     search = Search(kernel.db, choose(kernel.settings.search_engine, kernel.settings.data_dir / "search"))
+    search.rerank(reranker(kernel.settings.rerank_model))
     clients = DirectorySource(kernel.directory)
     search.record_source(clients)
     search.preview("client", clients.preview)

@@ -17,6 +17,7 @@ from kb.search.expanding import Thesaurus
 from kb.search.model import MAX_LIMIT, Boost, Correction, Document, Filters, Found, Progress, Reason
 from kb.search.ports import Evidence, Synonyms
 from kb.search.question import Question, ask
+from kb.search.reranking import Reranker
 from kb.search.spelling import Speller
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Library:
         self._speller = Speller(engine)
         self.synonyms: Synonyms | None = None
         self.evidence: Evidence | None = None
+        self.reranker: Reranker | None = None
 
     async def rank(
         self,
@@ -137,6 +139,8 @@ class Library:
         ranking = self._engine.search(
             expanded, filters=filters, limit=min(limit, MAX_LIMIT), boosts=weights, timeout=TIMEOUT
         )
+        if self.reranker and not question.empty:
+            ranking = replace(ranking, ranked=self.reranker.reranked(question.plain, ranking.ranked))
         return Outcome(question=expanded, ranking=ranking)
 
     async def _evidence(self, ranked: Sequence[Ranked], environment: str | None) -> Mapping[str, Boost]:

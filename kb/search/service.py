@@ -25,6 +25,7 @@ from kb.search.ports import Evidence, Synonyms
 from kb.search.previews import Preview, Previews
 from kb.search.question import Question, ask
 from kb.search.records import RecordQuery, RecordSource, of_question
+from kb.search.reranking import Reranker
 from kb.search.suggesting import adjusted
 from kb.search.syntax import narrowed
 
@@ -82,6 +83,10 @@ class Search:
         """Register what is known from the field: past questions go into the index, the rest into the ranking."""
         self._library.evidence = port
         self._indexer.evidence = port
+
+    def rerank(self, reranker: Reranker | None) -> None:
+        """Register what ranks the best documents anew; None: nothing does."""
+        self._library.reranker = reranker
 
     def preview(self, kind: str, preview: Preview) -> None:
         """Register what is shown of a document or record beside the results."""

@@ -132,6 +132,12 @@ class Settings:
         _choice("whoosh", "tantivy"),
         "What keeps the index of the library: whoosh, or tantivy for very large ones (needs `compagnon[tantivy]`).",
     )
+    rerank_model: Path | None = _setting(
+        None,
+        _folder,
+        "Folder of a static embedding model (`tokenizer.json`, `model.safetensors`) that ranks the best results anew.",
+        shown="none",
+    )
     embedded_worker: bool = _setting(True, _boolean, "Run background jobs inside the server process.")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least level that is logged.")
 
