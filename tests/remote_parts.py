@@ -205,3 +205,26 @@ class Page:
             self._reader.cancel()
             with suppress(asyncio.CancelledError):
                 await self._reader
+
+
+async def signed_in(browser, server, client, **options):
+    """A browser context with the cookies of a signed-in HTTP client, and what went wrong in its pages."""
+    context = await browser.new_context(**options)
+    host = server.url.removeprefix("http://").partition(":")[0]
+    await context.add_cookies(
+        [{"name": name, "value": value, "domain": host, "path": "/"} for name, value in client.cookies.items()]
+    )
+    page = await context.new_page()
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
+    return page, trouble
+
+
+async def screen(page):
+    return await page.evaluate(
+        """() => { const buffer = window.compagnonTerminal.buffer.active; let text = '';
+        for (let row = 0; row < buffer.length; row++) text += buffer.getLine(row).translateToString(true) + '\\n';
+        return text; }"""
+    )

@@ -31,7 +31,7 @@ def failure(seen: RunView) -> Failure | None:
     if last is not None and not last.waiting:
         return _of(seen, visit) if went_wrong(last) else None
     before = next((one for one in reversed(seen.visits) if one.outcome is not None), None)
-    return _of(seen, before) if before is not None and before.outcome is Outcome.FAILED else None
+    return _of(seen, before) if before is not None and before.outcome == Outcome.FAILED else None
 
 
 def went_wrong(attempt: Attempt) -> bool:
@@ -45,7 +45,7 @@ def _of(seen: RunView, visit: Visit) -> Failure:
 def _texts(seen: RunView, visit: Visit) -> Iterator[str]:
     """Notes and the member's reason, then what the agent said, the newest last: what comes last says most."""
     yield visit.justification
-    yield from (item.body for item in seen.evidence_at(visit) if item.kind is not EvidenceKind.PICTURE)
+    yield from (item.body for item in seen.evidence_at(visit) if item.kind != EvidenceKind.PICTURE)
     last = seen.last_attempt(visit, Phase.EXECUTE, Phase.VERIFY)
     for attempt in seen.attempts_at(visit):
         yield from _said(attempt, checks=attempt is last)

@@ -1,7 +1,7 @@
 """The terminal page, the cockpit and the replay in a real browser."""
 
 import pytest
-from remote_parts import until
+from remote_parts import screen, signed_in, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -9,29 +9,6 @@ HOSTILE = (
     "printf '\\033]52;c;aGFja2Vk\\007\\033]0;HACKED\\007\\033]8;;javascript:alert(1)\\007link\\033]8;;\\007"
     "\\033[21t\\033[c\\033P$qm\\033\\\\<img src=x onerror=alert(1)>\\n'; echo quiet''now\r"
 )
-
-
-async def signed_in(browser, server, client, **options):
-    """A browser context with the cookies of a signed-in HTTP client, and what went wrong in its pages."""
-    context = await browser.new_context(**options)
-    host = server.url.removeprefix("http://").partition(":")[0]
-    await context.add_cookies(
-        [{"name": name, "value": value, "domain": host, "path": "/"} for name, value in client.cookies.items()]
-    )
-    page = await context.new_page()
-    trouble = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    page.on("dialog", lambda dialog: trouble.append(f"dialog {dialog.message}"))
-    return page, trouble
-
-
-async def screen(page):
-    return await page.evaluate(
-        """() => { const buffer = window.compagnonTerminal.buffer.active; let text = '';
-        for (let row = 0; row < buffer.length; row++) text += buffer.getLine(row).translateToString(true) + '\\n';
-        return text; }"""
-    )
 
 
 async def test_type_reload_cut_and_stop(server, cast, session, browser, client_for):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from remote_parts import Agent, until
+from wired_fixtures import PASSWORD
 
 from compagnon.audit import Actor
 from compagnon.directory.model import ClientKind, NewSite
@@ -83,3 +84,24 @@ async def machine(server: Any, world: Any, cast: Any, bakery: Any, tmp_path: Any
         yield agent
     finally:
         await agent.stop()
+
+
+@pytest.fixture
+async def signed_in(server: Any, browser: Any) -> Any:
+    """``await signed_in(member)``: a page of a browser of their own; script errors end the test."""
+    errors: list[str] = []
+
+    async def sign_in(member: Any) -> Any:
+        context = await browser.new_context(locale="en-GB")
+        page = await context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: errors.append(f"a script spoke: {dialog.message}"))
+        await page.goto(f"{server.url}/sign-in")
+        await page.fill("[name=email]", member.email)
+        await page.fill("[name=password]", PASSWORD)
+        await page.press("[name=password]", "Enter")
+        await page.wait_for_url(f"{server.url}/")
+        return page
+
+    yield sign_in
+    assert errors == []

@@ -6,30 +6,8 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
-from wired_fixtures import PASSWORD
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-async def signed_in(server: Any, browser: Any) -> Any:
-    """``await signed_in(member)``: a page of a browser of their own; script errors end the test."""
-    errors: list[str] = []
-
-    async def sign_in(member: Any) -> Any:
-        context = await browser.new_context(locale="en-GB")
-        page = await context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: errors.append(f"a script spoke: {dialog.message}"))
-        await page.goto(f"{server.url}/sign-in")
-        await page.fill("[name=email]", member.email)
-        await page.fill("[name=password]", PASSWORD)
-        await page.press("[name=password]", "Enter")
-        await page.wait_for_url(f"{server.url}/")
-        return page
-
-    yield sign_in
-    assert errors == []
 
 
 HOSTILE = "<img src=x onerror=alert(1)> rien ne s'imprime"
