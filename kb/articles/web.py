@@ -22,6 +22,7 @@ from kb.articles.reading import differences
 from kb.articles.service import Articles
 from kb.articles.store import STATES
 from kb.articles.words import WORDS
+from kb.suggestions.service import Suggesting
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -54,22 +55,33 @@ async def show_list(request: AnyRequest, member: Member, articles: Articles) -> 
 
 @get("/articles/{article_id:int}")
 async def read(
-    request: AnyRequest, article_id: FromPath[int], member: Member, articles: Articles
+    request: AnyRequest, article_id: FromPath[int], member: Member, articles: Articles, suggesting: Suggesting
 ) -> Template | Redirect:
     """An article: what is observed, causes and remedies, who it helped; ``?ticket=`` when it is read for a ticket."""
-    return await _reading(request, article_id, member, articles)
+    return await _reading(request, article_id, member, articles, suggesting)
 
 
 @get("/articles/{article_id:int}/versions/{number:int}")
 async def read_version(
-    request: AnyRequest, article_id: FromPath[int], number: FromPath[int], member: Member, articles: Articles
+    request: AnyRequest,
+    article_id: FromPath[int],
+    number: FromPath[int],
+    member: Member,
+    articles: Articles,
+    suggesting: Suggesting,
 ) -> Template | Redirect:
     """One published version as it was."""
-    return await _reading(request, article_id, member, articles, number=number)
+    return await _reading(request, article_id, member, articles, suggesting, number=number)
 
 
 async def _reading(
-    request: AnyRequest, article_id: int, member: Member, articles: Articles, *, number: int | None = None
+    request: AnyRequest,
+    article_id: int,
+    member: Member,
+    articles: Articles,
+    suggesting: Suggesting,
+    *,
+    number: int | None = None,
 ) -> Template | Redirect:
     draft = await articles.draft(article_id)
     if draft and number is None and not await articles.history(article_id):
@@ -82,6 +94,7 @@ async def _reading(
         sheet=sheet,
         article=sheet.version,
         ticket=ticket,
+        related=await suggesting.related("article", article_id) if number is None else (),
         word=sheet.word_of(member.id, ticket),
         **common(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from kb.search.error_text import ErrorText
@@ -70,6 +70,12 @@ class Place:
     def query(self) -> str:
         """``ticket=12&machine=3``, or nothing."""
         return urlencode({name: value for name, value in (("ticket", self.ticket), ("machine", self.machine)) if value})
+
+    def link(self, item: Suggestion) -> str:
+        """The document's address: a procedure is read for ticket and machine, an article is judged for the ticket."""
+        ticket = replace(self, machine=None).query if item.hit.kind == ARTICLE else ""
+        query = self.query if item.procedure else ticket
+        return f"{item.hit.url}{'&' if '?' in item.hit.url else '?'}{query}" if query else item.hit.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,18 @@ document.addEventListener("keydown", (event) => {
   insert(button);
 });
 
+// Which document was opened for which error teaches the search; the link stays a plain link. What a caller said is not
+// sent: only what was picked from an error.
+for (const type of ["click", "auxclick"]) {
+  document.addEventListener(type, (event) => {
+    const link = event.target.closest?.("[data-question] a[data-document]");
+    if (!link || (type === "auxclick" && event.button !== 1)) return;
+    const token = JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+    const q = link.closest("[data-question]").dataset.question;
+    navigator.sendBeacon("/search/opened", new URLSearchParams({ q, document: link.dataset.document, _csrf_token: token }));
+  });
+}
+
 // Where the cursor is, with a space before it; the field hears of it as if it had been typed, so that drafts keep it.
 function insert(button) {
   const field = document.getElementById(button.dataset.insertInto);
