@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compagnon.i18n import N_
-from kb.search import words
+from kb.search import analysis, words
 from kb.search.asking import FACETS, Asked
-from kb.search.model import Page
+from kb.search.model import Group, Page
 from kb.search.question import Question
 
+_WORD = re.compile(r"[^\W_]+")
+NAMED = frozenset({"client", "machine", "member"})
 SINGLE_WORDS = 4  # words offered one by one when nothing was found
 Kinds = Mapping[str, tuple[str, str]]
 """Label (a msgid) and icon of every kind that can be searched."""
@@ -68,6 +71,21 @@ def facets(asked: Asked, found: Page, kinds: Kinds) -> list[Facet]:
         if values:
             shown.append(Facet(name=name, label=words.FACET_LABELS[name], values=values))
     return shown
+
+
+def named(question: Question, group: Group) -> bool:
+    """Whether the question names one of these: a title holds every word, the last one perhaps unfinished.
+
+    Only of what has a name of its own, and of a ticket by its number: such a group is shown before the library.
+    """
+    sought = [analysis.fold(word.text) for word in question.words if word.inside < 0 and word.text]
+    by_name = group.kind in NAMED or (group.kind == "ticket" and question.text.lstrip("#").isdigit())
+    return by_name and bool(sought) and any(_names(sought, hit.title) for hit in group.hits)
+
+
+def _names(sought: Sequence[str], title: str) -> bool:
+    held = set(_WORD.findall(analysis.fold(title)))
+    return set(sought[:-1]) <= held and any(word.startswith(sought[-1]) for word in held)
 
 
 def fallbacks(question: Question, asked: Asked) -> list[Fallback]:

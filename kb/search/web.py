@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -82,6 +83,8 @@ async def _context(search: Search, learning: Learning, asked: Asked, found: Page
         "asked": asked,
         "library": found.library,
         "records": found.records,
+        "records_first": [group for group in found.records if shown.named(question, group)],
+        "records_after": [group for group in found.records if not shown.named(question, group)],
         "count": found.count,
         "notices": (*asked.notices, *deep, *found.notices),
         "corrected": found.library.corrected,
@@ -134,11 +137,13 @@ async def search_suggest(
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
     q = read(request.query_params.multi_items()).text
-    answer = await search.answer(member, q, limit, typing=True)
+    found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
+    question = ask(q)
+    answer = replace(found, groups=sorted(found.groups, key=lambda group: not shown.named(question, group)))
     if is_htmx(request):
         return fragment(request, "kb/suggestions.html", answer=answer, snippet_html=snippet_html, q=q)
     set_locale(contexts.need(request.scope).locale)
-    own = typed.fitting(await saved.of(member), q)
+    own = typed.fitting(kept, q)
     return Response(
         typed.as_json(answer, q, own, search.in_library),
         media_type="application/json",

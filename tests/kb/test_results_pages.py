@@ -91,6 +91,15 @@ async def test_one_list_of_the_library_then_the_records(alice: Any) -> None:
     assert "Imprimante &amp; Fils" in (await alice.get("/search", params={"q": "imprimante"})).text
 
 
+async def test_what_is_named_comes_before_the_library(alice: Any) -> None:
+    html = (await alice.get("/search", params={"q": "imprimante fils"})).text
+    assert html.index("Imprimante &amp; Fils") < html.index('id="kb-library"')
+    groups = (await alice.get("/search/suggest", params={"q": "imprimante fi"})).json()["groups"]
+    assert [group["kind"] for group in groups][:2] == ["client", "procedure"]
+    groups = (await alice.get("/search/suggest", params={"q": "muette"})).json()["groups"]
+    assert groups[0]["kind"] == "procedure"
+
+
 async def test_filters_combine_and_each_can_be_taken_away(alice: Any) -> None:
     asked = [("q", "imprimante"), ("environment", "poste-debian-12"), ("os", "linux"), ("kind", "procedure")]
     html = (await alice.get("/search", params=asked)).text

@@ -46,4 +46,4 @@ async def test_typing_finds_and_arrows_move(page: Any) -> None:
 
 async def test_nothing_found_says_what_to_do(page: Any) -> None:
     await page.goto("/search?q=xylophone")
-    assert await page.locator(".kb-fallbacks a").count() == 2
+    assert await page.locator(".kb-fallbacks a").count() == 3

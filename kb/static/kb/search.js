@@ -62,7 +62,7 @@ function preview(hit, { enter = false } = {}) {
   target.classList.add("is-open");
   const [kind, ...id] = hit.dataset.preview.split("/");
   const url = `/search/preview/${encodeURIComponent(kind)}/${encodeURIComponent(id.join("/"))}`;
-  htmx.ajax("GET", url, { target, swap: "innerHTML" }).then(() => { if (enter) target.focus(); });
+  htmx.ajax("GET", url, { target, swap: "innerHTML" }).then(() => { if (enter) target.focus({ preventScroll: true }); });
 }
 
 function closePreview() {
