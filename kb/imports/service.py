@@ -125,12 +125,12 @@ class Imports:
         run = await self.run(run_id)
         if not run.active:
             return
-        member = await self._members.get(run.started_by)
         try:
+            member = await self._members.get(run.started_by)
             async with self._work.alone(run.source_id):
                 await self._perform(run, member)
         except (Invalid, Conflict, Forbidden, NotFound) as error:
-            await self._work.fail(run, error, Actor.member(member.id))
+            await self._work.fail(run, error, Actor.member(run.started_by))
 
     async def _perform(self, run: Run, member: Member) -> None:
         async with self._db.transaction() as conn:
@@ -170,6 +170,7 @@ class Imports:
         """One run at a time is queued or at work for a source; the others are refused."""
         if not await store.is_free(conn, source_id):
             raise Conflict(BUSY)
+        await store.forget_lost(conn, source_id)
         try:
             run = await self._added(conn, source_id, kind, label, RunState.QUEUED, member)
         except psycopg.errors.UniqueViolation as error:

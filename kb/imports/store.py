@@ -63,6 +63,10 @@ CUT_OFF = """
 UPDATE import_runs SET state = 'interrupted', finished_at = touched_at
 WHERE source_id = %(source)s AND id <> %(id)s AND state = 'running'
 """
+LOST = """
+UPDATE import_runs SET state = 'interrupted', finished_at = now()
+WHERE source_id = %(source)s AND state = 'queued' AND touched_at < now() - interval '10 minutes'
+"""
 PROGRESS = """
 UPDATE import_runs SET done = %(done)s, added = %(added)s, changed = %(changed)s, unchanged = %(unchanged)s,
     proposed = %(proposed)s, removed = %(removed)s, touched_at = now()
@@ -181,6 +185,11 @@ async def add_run(conn: Connection, source_id: int, *, kind: str, label: str, st
     values = {"source": source_id, "kind": kind, "label": label, "state": state, "member": member_id}
     (added,) = await _column(conn, ADD_RUN, **values)
     return int(added)
+
+
+async def forget_lost(conn: Connection, source_id: int) -> None:
+    """A run that nobody began for ten minutes was lost, and holds up no other."""
+    await conn.execute(LOST, {"source": source_id})
 
 
 async def start(conn: Connection, run_id: int) -> None:

@@ -285,7 +285,7 @@ class TestBadInput:
         [
             (replace(QUEUE, title="  "), "title"),
             (replace(QUEUE, title="x" * 201), "title"),
-            (replace(QUEUE, condition="x" * 50_001), "condition"),
+            (replace(QUEUE, condition="x" * 100_001), "condition"),
             (replace(QUEUE, condition="a\x00b"), "condition"),
             (replace(QUEUE, condition="\ud800"), "condition"),
             (replace(QUEUE, solutions=(Solution(remedy="y"),) * 21), "cause"),

@@ -188,6 +188,17 @@ async def test_two_imports_of_one_source_at_once_are_refused(services: Services,
     assert [run.state for run in await imports.runs(source.id)] == [RunState.QUEUED, RunState.DONE]
 
 
+async def test_a_queued_import_that_was_lost_holds_up_no_other(services: Services, cast: Cast) -> None:
+    imports, order = services.kb.imports, Order(name="Notes", licence=CO_OP)
+    lost = await imports.upload(zipped(notes(1)), order, cast.ada)
+    async with services.kernel.db.connection() as conn:
+        await conn.execute("UPDATE import_runs SET touched_at = now() - interval '11 minutes'")
+    await imports.upload(zipped(notes(1)), order, cast.ada)
+    assert (await imports.run(lost.id)).state is RunState.INTERRUPTED
+    await imports.perform(lost.id)
+    assert await titles(services) == {}, "what was given up is not done later"
+
+
 async def test_a_queued_import_is_done_once(services: Services, cast: Cast) -> None:
     imports = services.kb.imports
     run = await imports.upload(zipped(notes(3)), Order(name="Notes", licence=CO_OP, label="notes.zip"), cast.ada)
