@@ -54,6 +54,7 @@ _CODE = re.compile(
     r"\b0[xX][0-9a-fA-F]{2,8}\b|\bKB\d{6,8}\b|\b\d{2,3}/[A-Z]{3,}\b|\b[A-Z]{2,8}-?\d{3,6}\b"
     r"|\b[A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+\b|\bE[A-Z]{3,14}\b"
 )
+_UNMISTAKABLE = re.compile(r"\b0[xX][0-9a-fA-F]{4,8}\b|\bKB\d{6,8}\b|\b\d{2,3}/[A-Z]{3,}\b")
 _ERRNO = frozenset(errno.errorcode.values())
 _ENDINGS = (
     "service|socket|timer|mount|automount|target|path|slice|scope|device"
@@ -78,7 +79,7 @@ _CUE = re.compile(
     r"|no such|aucun fichier|invalid|incorrect|fatal|panic|timed? ?out|délai|expir|unreachable|inaccessible|corrupt"
     r"|missing|manquant|absent|conflict|problem|problème|unmet|bad\b|mauvais|wrong|fault|défaill|crash|n['’]a pas pu"
     r"|n['’]est pas|exited|killed|segfault|exception|broken|cassé|locked|verrou|full\b|plein|unexpected|inattendu"
-    r"|terminated|arrêt|denies|^[EW]:",
+    r"|terminated|arrêt|\bis not\b|\bare not\b|inactive|denies|^[EW]:",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]{3,}(?:-[^\W\d_]{2,})*")
@@ -119,7 +120,7 @@ def read(output: str, *, title: str = "") -> ErrorText:
 def _telling(text: str) -> list[str]:
     """The lines that complain, the last ones of them; all of the end where none does."""
     lines = list(dict.fromkeys(line.strip()[:LINE] for line in text.split("\n") if line.strip()))
-    complaining = [line for line in lines if _CUE.search(line) or _EVENT_ID.search(line)]
+    complaining = [line for line in lines if any(sign.search(line) for sign in (_CUE, _EVENT_ID, _UNMISTAKABLE))]
     return (complaining or lines)[-TELLING:]
 
 

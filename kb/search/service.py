@@ -196,15 +196,23 @@ class Search:
         boosts: Mapping[str, Boost] | None = None,
         limit: int = 5,
         kinds: Sequence[str] = ("procedure",),
+        printed: bool = False,
     ) -> Sequence[Hit]:
         """What may cure ``symptom`` on a machine of ``environment``: documents of these ``kinds``, each saying why.
+
+        ``printed``: by a machine, not typed by a person: its words are whole, and spelled as they are meant.
 
         Without a symptom the evidence alone (``boosts``: failing checks, past cures) decides. One hit per document, in
         ``locale`` where there is one.
         """
         filters = Filters(kinds=tuple(kinds))
         outcome = await self._library.rank(
-            ask(symptom, typing=True, signs=False), filters, MAX_LIMIT // 2, boosts, environment=environment
+            ask(symptom, typing=not printed, signs=False),
+            filters,
+            MAX_LIMIT // 2,
+            boosts,
+            environment=environment,
+            exact=printed,
         )
         if outcome.notices:
             log.info("suggestions are incomplete: %s", outcome.notices[0].message)

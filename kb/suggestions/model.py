@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
+from kb.search.analysis import fold
 from kb.search.error_text import ErrorText
+from kb.search.hits import MEANT, WORDS
 from kb.search.model import Hit
 
 PROCEDURE, ARTICLE = "procedure", "article"
@@ -24,6 +26,13 @@ class Suggestion:
     @property
     def known_error(self) -> bool:
         return self.hit.state == "known-error"
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words of the question that it holds, by themselves or by a synonym, as many as are shown."""
+        held = [reason.params["words"].split(", ") for reason in self.hit.why if reason.message == WORDS]
+        meant = [reason.params["asked"] for reason in self.hit.why if reason.message == MEANT]
+        return (*(word for words in held for word in words), *meant)
 
     @property
     def procedure(self) -> str:
@@ -84,3 +93,11 @@ class ForError:
 
     asked: ErrorText
     found: Suggestions
+
+
+def about(error: ErrorText, item: Suggestion) -> bool:
+    """Whether a document says more of an error than one common word: it holds a code or a name, or two words of it."""
+    if len(item.words) >= min(2, len(error.question.split()) - 1):
+        return bool(item.words)
+    telling = {fold(text).strip("/") for text in (*error.codes, *error.names, *error.quoted)}
+    return any(fold(word).strip("/") in telling for word in item.words)

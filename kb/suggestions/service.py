@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from kb.articles.plain import plain
 from kb.articles.service import Articles
 from kb.search import error_text
 from kb.search.library import as_asked
 from kb.search.model import Boost, Filters, Hit
 from kb.search.service import Search
-from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Suggestions
+from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Suggestions, about
 
 SHORT = 250  # characters of prose that are asked: the newest words of a long text say most
 MAX_TEXT = 20_000  # characters looked at
 MINIMUM = 3  # characters; fewer are no question
 FAR_BEHIND = 0.3  # of the best article's score: what is worth less is left out
+SHARED = 2  # telling words that related documents share at least
 WORKAROUND = 300  # characters shown
 _QUOTES = str.maketrans(dict.fromkeys('"«»“”', " "))
 
@@ -58,22 +60,25 @@ class Suggesting:
     ) -> ForError:
         """For what a machine printed (see ``kb.search.error_text``); ``without``: codes of procedures known already."""
         asked = error_text.read(output, title=title)
-        found = await self._ask(asked.question, environment, locale, {}, procedures + len(without), articles)
+        found = await self._ask(
+            asked.question, environment, locale, {}, 2 * procedures + len(without), 2 * articles, printed=True
+        )
         best = max((one.hit.score for one in found.items), default=0.0)
-        near = [one for one in found.procedures if one.hit.score >= FAR_BEHIND * best]
-        others = [one for one in near if one.procedure not in without][:procedures]
-        return ForError(asked=asked, found=Suggestions(procedures=others, articles=found.articles))
+        cures = [one for one in found.procedures if one.hit.score >= FAR_BEHIND * best and about(asked, one)]
+        others = [one for one in cures if one.procedure not in without][:procedures]
+        texts = [one for one in found.articles if about(asked, one)][:articles]
+        return ForError(asked=asked, found=Suggestions(procedures=others, articles=texts))
 
     async def mentioning(
         self, name: str, about: str, *, environment: str | None = None, locale: str | None = None, limit: int = 2
     ) -> Sequence[Suggestion]:
         """Articles that hold ``name`` (a service, a file) as it is written, the nearest to ``about`` first."""
-        plain = " ".join(name.translate(_QUOTES).split())[:100]
-        asked = f'"{plain}" {error_text.read(about).question}'
+        named = " ".join(name.translate(_QUOTES).split())[:100]
+        asked = f'"{named}" {error_text.read(about).question}'
         found = await self._search.find(
             asked, filters=Filters(kinds=(ARTICLE,)), limit=2 * limit, environment=environment, exact=True
         )
-        if not plain or not as_asked(found):
+        if not named or not as_asked(found):
             return ()
         own = sorted(found.hits, key=lambda hit: hit.locale != locale)  # sorting keeps the order of what is equal
         return await self._with_workarounds(own[:limit])
@@ -81,7 +86,8 @@ class Suggesting:
     async def related(self, kind: str, id: str | int, *, limit: int = 4) -> Sequence[Suggestion]:
         """Documents about the same things. The words that they share are stems, which tell a person nothing."""
         found = await self._search.related(kind, id, limit)
-        return await self._with_workarounds([replace(hit, why=()) for hit in found])
+        near = [hit for hit in found if len(Suggestion(hit=hit).words) >= SHARED]
+        return await self._with_workarounds([replace(hit, why=()) for hit in near])
 
     async def _ask(
         self,
@@ -91,12 +97,14 @@ class Suggesting:
         boosts: Mapping[str, Boost],
         procedures: int,
         articles: int,
+        *,
+        printed: bool = False,
     ) -> Suggestions:
         enough = len(asked) >= MINIMUM
         if not enough and not boosts:
             return Suggestions()
 
-        async def about(kind: str, limit: int) -> Sequence[Hit]:
+        async def of(kind: str, limit: int) -> Sequence[Hit]:
             return await self._search.suggest(
                 asked,
                 environment=environment,
@@ -104,9 +112,10 @@ class Suggesting:
                 boosts=boosts if kind == PROCEDURE else None,
                 limit=limit,
                 kinds=(kind,),
+                printed=printed,
             )
 
-        cures, texts = await asyncio.gather(about(PROCEDURE, procedures), about(ARTICLE, articles if enough else 1))
+        cures, texts = await asyncio.gather(of(PROCEDURE, procedures), of(ARTICLE, articles if enough else 1))
         best = max((hit.score for hit in texts), default=0.0)
         near = [hit for hit in texts if enough and hit.score >= FAR_BEHIND * best]
         return Suggestions(
@@ -120,7 +129,7 @@ class Suggesting:
         if hit.kind != ARTICLE or hit.state != "known-error" or not hit.id.isdigit():
             return ""
         version = await self._articles.published(int(hit.id))
-        text = " ".join(version.workaround.split()) if version else ""
+        text = " ".join(plain(version.workaround).split()) if version else ""
         return text if len(text) <= WORKAROUND else text[:WORKAROUND].rsplit(" ", 1)[0] + "…"
 
 

@@ -12,7 +12,7 @@ from kb.suggestions.model import Place
 from kb.suggestions.service import Suggesting
 from procedures.ports import MachineGateway
 from procedures.runs.board import RunView
-from procedures.runs.failures import failure
+from procedures.runs.failures import Failure, failure
 from procedures.runs.service import Runs
 from procedures.runs.web import AnyRequest, machine_of
 
@@ -32,13 +32,19 @@ async def known_about_failure(
     machine = await machine_of(seen, gateway)
     help = failed and await suggesting.for_error(
         failed.text,
-        title=failed.step.title,
+        title=_titles(seen, failed),
         environment=machine.environment if machine else None,
         locale=member.locale,
         without=_offered(seen),
     )
     place = Place(ticket=seen.run.ticket_id, machine=seen.run.machine_id)
     return fragment(request, "procedures/_help.html", help=help, place=place)
+
+
+def _titles(seen: RunView, failed: Failure) -> str:
+    """The step's, and the procedure's where nothing was written down. Their first word is an order: it says nothing."""
+    titles = [failed.step.title] if failed.text.strip() else [seen.run.title, failed.step.title]
+    return " ".join(title.partition(" ")[2] for title in titles)
 
 
 def _offered(seen: RunView) -> set[str]:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from placing_parts import article, known_error, procedure, put_on_shelf
 
-from kb.search.model import Boost, Hit
-from kb.suggestions.model import Place, Suggestion
+from kb.search.error_text import read
+from kb.search.hits import WORDS
+from kb.search.model import Boost, Hit, Reason
+from kb.suggestions.model import Place, Suggestion, about
 
 COMMON = "failed to start because the main process of the service exited with an error code on this machine"
 UNIT = (
@@ -113,3 +115,19 @@ async def test_beside_a_failing_check_only_what_names_its_subject_is_shown(sugge
     assert [one.hit.id for one in await suggesting.mentioning("cups.service", about, locale="fr")] == ["2"]
     for unnamed in ("chrony", "/etc/resolv.conf", "", '"', "a b c d e f"):
         assert list(await suggesting.mentioning(unnamed, about, locale="fr")) == []
+
+
+def found_by(*words: str) -> Suggestion:
+    why = (Reason(message=WORDS, params={"words": ", ".join(words)}),) if words else ()
+    return Suggestion(hit=Hit(kind="article", id="7", title="", url="", why=why))
+
+
+def test_one_common_word_is_not_about_an_error() -> None:
+    error = read("cups.service: status=203/EXEC\nE: Unable to locate the package on this machine", title="la panne")
+    assert about(error, found_by("203/EXEC"))
+    assert about(error, found_by("cups.service"))
+    assert about(error, found_by("locate", "package"))
+    assert not about(error, found_by("package"))
+    assert not about(error, found_by())
+    assert about(read("panne"), found_by("panne"))
+    assert not about(read("panne"), found_by())

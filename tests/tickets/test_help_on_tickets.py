@@ -21,7 +21,7 @@ async def known(world: Any) -> int:
         world,
         title="Le spouleur [CUPS] s'arrête",
         condition="Rien ne s'imprime ; cups.service, status=203/EXEC",
-        workaround="Rien ne s'imprime : relancez cups.service après chaque mise à jour.",
+        workaround="Rien ne s'imprime, le témoin manque : relancez cups.service après chaque mise à jour.",
     )
     await world.kb.search.reindex()
     return number
