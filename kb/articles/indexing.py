@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compagnon.i18n.formats import ZONE
 from kb.articles.model import Version
 from kb.articles.plain import plain
 from kb.search.model import Document
@@ -39,4 +40,4 @@ def reviewed(version: Version) -> str:
     """The day (ISO) when somebody last looked at it; "" for what was only imported."""
     if version.reviewed_at is None or (version.imported and version.reviewed_at == version.published_at):
         return ""
-    return version.reviewed_at.date().isoformat()
+    return version.reviewed_at.astimezone(ZONE).date().isoformat()

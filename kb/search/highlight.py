@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from kb.search.analysis import fold
+from kb.search.analysis import LOCALES, fold
 from kb.search.model import Document, Piece
-from kb.search.question import Question
+from kb.search.question import Question, Term
 from kb.search.stemming import STEMMERS
 
 WIDTH = 200  # characters of a snippet
@@ -50,9 +50,9 @@ class Highlighter:
 
     def __init__(self, question: Question) -> None:
         terms = [term for word in question.words if not word.stop for term in word.terms if not term.stop]
-        self._exact = frozenset(text for term in terms if not term.prefix for text in (term.text, *term.then))
+        self._exact = {locale: _exact(terms, locale) for locale in LOCALES}
         self._prefixes = tuple(term.text for term in terms if term.prefix)
-        self._pattern = _pattern(self._exact, self._prefixes)
+        self._pattern = _pattern(frozenset().union(*self._exact.values()), self._prefixes)
 
     def snippet(self, document: Document, *, width: int = WIDTH) -> tuple[Piece, ...]:
         """The window of the document's texts that holds the most different words; its beginning when none is held."""
@@ -116,9 +116,9 @@ class Highlighter:
 
     def _meant(self, written: str, locale: str) -> str:
         """The searched term that this word of a text stands for, or nothing: the pattern finds more than is meant."""
-        stem = STEMMERS.get(locale, STEMMERS["fr"])(written)
-        for term in (written, stem):
-            if term in self._exact:
+        locale = locale if locale in LOCALES else "fr"
+        for term in (written, STEMMERS[locale](written)):
+            if term in self._exact[locale]:
                 return term
         return next((prefix for prefix in self._prefixes if written.startswith(prefix)), "")
 
@@ -132,6 +132,12 @@ def snippet_html(pieces: Iterable[Piece]) -> Markup:
 
 def plain(pieces: Sequence[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
+
+
+def _exact(terms: Iterable[Term], locale: str) -> frozenset[str]:
+    """What is searched in documents of this language: what is a stop word in it may be a word of the other."""
+    meant = [term for term in terms if not term.prefix and term.locale in {"", locale}]
+    return frozenset(text for term in meant for text in (term.text, *term.then))
 
 
 def _pattern(exact: Iterable[str], prefixes: Iterable[str]) -> re.Pattern[str] | None:

@@ -8,6 +8,7 @@ from datetime import date
 from psycopg.rows import class_row
 
 from compagnon.db import Connection
+from compagnon.i18n.formats import ZONE
 from procedures.library.model import Comment, Decision, Review
 
 REVIEW = """
@@ -20,7 +21,7 @@ SELECT r.id, r.version_id, r.digest, r.member_id, m.name AS member_name,
 FROM procedure_reviews r JOIN members m ON m.id = r.member_id WHERE r.version_id = %(id)s ORDER BY r.id
 """
 APPROVED = """
-SELECT r.version_id, max(r.created_at)::date FROM procedure_reviews r
+SELECT r.version_id, (max(r.created_at) AT TIME ZONE %(zone)s)::date FROM procedure_reviews r
 JOIN procedure_versions v ON v.id = r.version_id AND v.digest = r.digest
 WHERE r.version_id = ANY(%(ids)s) AND r.decision = 'approve' GROUP BY r.version_id
 """
@@ -53,7 +54,7 @@ async def reviews(conn: Connection, version_id: int) -> list[Review]:
 
 async def approved(conn: Connection, version_ids: Sequence[int]) -> dict[int, date]:
     """The day of the last approval of each version's present text; versions without any are left out."""
-    rows = await (await conn.execute(APPROVED, {"ids": list(version_ids)})).fetchall()
+    rows = await (await conn.execute(APPROVED, {"ids": list(version_ids), "zone": ZONE.key})).fetchall()
     return {int(version_id): day for version_id, day in rows}
 
 

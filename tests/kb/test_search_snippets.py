@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kb.search.expanding import Thesaurus
 from kb.search.highlight import WIDTH, Highlighter, plain, snippet_html
 from kb.search.model import Document, Piece
 from kb.search.question import ask
@@ -37,6 +38,14 @@ def test_words_are_marked_in_every_form(question: str, body: str, expected: list
 def test_unfinished_words_and_english_are_marked_too() -> None:
     assert marked("impri", "Une imprimante", typing=True) == ["imprimante"]
     assert marked("printing", "The printed page, the printer", "en") == ["printed"]
+
+
+def test_the_words_of_a_synonym_are_marked_as_this_language_reads_it() -> None:
+    """Read in English, "ne" and "plus" are words like others."""
+    question = Thesaurus((("bloqué", "ne répond plus"),)).expand(ask("bloqué"))
+    highlighter = Highlighter(question)
+    pieces = highlighter.pieces("Il ne sait plus rien : rien ne répond plus.", "fr")
+    assert [piece.text for piece in pieces if piece.marked] == ["répond"]
 
 
 def test_the_window_is_where_most_words_stand() -> None:

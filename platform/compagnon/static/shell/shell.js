@@ -18,4 +18,6 @@ if (document.body.dataset.member) {
   startPalette(data);
   startLive(data.texts);
 }
+// On a phone the navigation is a strip that scrolls: the page one is on shall be seen in it.
+document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.documentElement.dataset.ready = "yes";
