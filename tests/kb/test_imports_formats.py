@@ -50,7 +50,7 @@ def test_a_support_answer() -> None:
 def test_a_guide() -> None:
     read = article(ROCKY, "rocky", "update.fr.md")
     assert read.title == "Mettre une machine Rocky à jour"
-    assert read.condition == "Ce guide explique la mise à jour.\n\nElle se fait le soir."
+    assert read.condition == "**Mettre à jour**\n\nCe guide explique la mise à jour.\n\nElle se fait le soir."
     assert read.remedy.startswith("#### Étapes\n\n> **Attention**\n>\n> Sauvegardez d'abord.")
     assert "> ```bash\n> # sauvegarde\n> tar czf /tmp/etc.tgz /etc\n> ```" in read.remedy
     assert "**Serveur**\n\nLancez `dnf upgrade`, puis lisez la suite et le [site](https://example.org/a_%28b%29)." in (

@@ -41,8 +41,11 @@ class Rocky:
         suffix = LOCALE.search(file.path)
         locale = defaults.locale or (suffix[1] if suffix else "en")
         parts = headings.sections(_plain(text, locale))
-        title = base.short(headings.plain(front.word(head, "title") or _title(parts)))
+        heading = headings.plain(_title(parts))
+        title = base.short(headings.plain(front.word(head, "title")) or heading)
         condition, remedy = _condition_and_remedy(parts)
+        if heading not in ("", title) and not OPENING.match(heading):  # the page's own heading says more, or else
+            condition = "\n\n".join(filter(None, (f"**{heading}**", condition)))
         if not title or not remedy:
             return base.skipped(file, SkipReason.EMPTY if title else SkipReason.NO_TITLE)
         return ParsedArticle(
