@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -302,8 +302,6 @@ class Listing:
     query: Query
     rows: Sequence[Version]
     total: int
-    environments: Sequence[str] = field(default=())
-    skills: Sequence[str] = field(default=())
 
     @property
     def pages(self) -> int:

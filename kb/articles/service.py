@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ALIKE = (KIND, "procedure")
 SIMILAR = 5  # shown while somebody writes
+ALIKE_SHARE = 0.25  # of the best hit's score: what shares a common word only is not about the same
 NO_TICKET = N_("There is no such ticket.")
 
 
@@ -94,7 +95,9 @@ class Articles(Importing):
         if not words:
             return ()
         hits = await self._search.library(words, filters=Filters(kinds=ALIKE), limit=SIMILAR + 1)
-        return [hit for hit in hits if (hit.kind, hit.id) != (KIND, str(but))][:SIMILAR]
+        best = max((hit.score for hit in hits), default=0.0)
+        others = [hit for hit in hits if (hit.kind, hit.id) != (KIND, str(but))]
+        return [hit for hit in others if hit.score >= best * ALIKE_SHARE][:SIMILAR]
 
     async def environment_codes(self) -> Sequence[str]:
         """The standard environments in force."""

@@ -35,8 +35,7 @@ class Shelf:
         ids = await self._hits(query) if query.text and query.state == "published" else None
         async with self._db.connection() as conn:
             rows, total = await store.listing(conn, query, ids)
-            environments, skills = await store.used_values(conn)
-        return Listing(query=query, rows=rows, total=total, environments=environments, skills=skills)
+        return Listing(query=query, rows=rows, total=total)
 
     async def _hits(self, query: Query) -> Sequence[int]:
         filters = Filters(

@@ -155,34 +155,30 @@ MARK_CHANGED = (
     "UPDATE articles SET stale = array_append(stale, 'changed') WHERE id = %(id)s AND 'changed' <> ALL (stale)"
 )
 
-CHOSEN = """
-FROM article_versions v JOIN articles a ON a.id = v.article_id
-WHERE v.state = ANY(%(states)s)
-AND (%(environment)s = '' OR %(environment)s = ANY(v.applies_to))
-AND (%(skill)s = '' OR %(skill)s = ANY(v.skills))
-AND (NOT %(known_errors)s OR v.known_error)
-AND (NOT %(look_after)s OR a.stale <> '{}')
-AND (%(ids)s::bigint[] IS NULL OR v.article_id = ANY(%(ids)s))
-AND (%(like)s = '' OR unaccent(lower(v.title)) LIKE unaccent(lower(%(like)s)))
+# Only what is asked for stands in the query, so that a list without filters is read from an index.
+IN_STATE = {
+    "published": "v.state = 'published'",
+    "open": OPEN_ONLY,
+    # The last version stands for an article, and only while nothing newer is in force.
+    "withdrawn": """v.state = 'withdrawn'
+        AND v.number = (SELECT max(w.number) FROM article_versions w WHERE w.article_id = v.article_id)""",
+}
+CONDITIONS = {
+    "environment": "%(environment)s = ANY (v.applies_to)",
+    "skill": "%(skill)s = ANY (v.skills)",
+    "known_errors": "v.known_error",
+    "look_after": "EXISTS (SELECT FROM articles a WHERE a.id = v.article_id AND a.stale <> '{}')",
+    "ids": "v.article_id = ANY (%(ids)s)",
+    "like": "unaccent(lower(v.title)) LIKE unaccent(lower(%(like)s))",
+}
+BY_TITLE, BY_RANK = "lower(v.title), v.id", "array_position(%(ids)s, v.article_id)"
+PAGED = """
+SELECT v.id, row_number() OVER () AS line FROM (
+    SELECT v.id FROM article_versions v WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
+) v
 """
-# Only the last withdrawn version stands for an article, and only while nothing newer is in force.
-LAST = """
-AND (v.state <> 'withdrawn'
-    OR v.number = (SELECT max(w.number) FROM article_versions w WHERE w.article_id = v.article_id))
-"""
-LIST = f"""
-WITH page AS (
-    SELECT v.id, row_number() OVER (
-        ORDER BY array_position(%(ids)s::bigint[], v.article_id), lower(v.title), v.id) AS line
-    {CHOSEN} {LAST} ORDER BY line LIMIT %(limit)s OFFSET %(offset)s
-) {SELECT} JOIN page ON page.id = v.id ORDER BY page.line
-"""
-TOTAL = f"SELECT count(*) {CHOSEN} {LAST}"
-VALUES = """
-SELECT DISTINCT value FROM article_versions v, unnest({column}) value
-WHERE v.state = 'published' ORDER BY value LIMIT 200
-"""
-ENVIRONMENTS, SKILLS = VALUES.format(column="v.applies_to"), VALUES.format(column="v.skills")
+LIST = f"WITH page AS ({{paged}}) {SELECT} JOIN page ON page.id = v.id ORDER BY page.line"
+TOTAL = "SELECT count(*) FROM article_versions v WHERE {where}"
 
 
 async def one(conn: Connection, row: type[T], query: str, /, **params: Any) -> T | None:  # noqa: ANN401
@@ -353,26 +349,19 @@ async def refresh_stale(
     return await _ids(conn, STALE, few=few, ids=None if ids is None else list(ids), **arrays)
 
 
-STATES = {"published": ["published"], "open": ["draft", "in_review"], "withdrawn": ["withdrawn"]}
-
-
 async def listing(conn: Connection, query: Query, ids: Sequence[int] | None) -> tuple[list[Version], int]:
     """A page and how many there are in all; ``ids``: only these, in this order (None: all, by title)."""
-    like = f"%{query.text.replace('%', ' ')}%" if query.text and ids is None else ""
-    params = {
-        "states": STATES[query.state],
+    asked = {
         "environment": query.environment,
         "skill": query.skill,
         "known_errors": query.known_errors,
         "look_after": query.look_after,
         "ids": None if ids is None else list(ids),
-        "like": like,
+        "like": f"%{query.text.replace('%', ' ')}%" if query.text and ids is None else "",
     }
-    rows = await several(conn, Version, LIST, limit=PAGE, offset=(query.page - 1) * PAGE, **params)
-    return rows, (await _ids(conn, TOTAL, **params))[0]
-
-
-async def used_values(conn: Connection) -> tuple[list[str], list[str]]:
-    """The environments and the skills that articles in force name."""
-    rows = [await (await conn.execute(query)).fetchall() for query in (ENVIRONMENTS, SKILLS)]
-    return [row[0] for row in rows[0]], [row[0] for row in rows[1]]
+    wanted = [CONDITIONS[name] for name, value in asked.items() if value or (name == "ids" and value is not None)]
+    where = " AND ".join((IN_STATE[query.state], *wanted))
+    paged = PAGED.format(where=where, order=BY_TITLE if ids is None else BY_RANK)
+    page = {"limit": PAGE, "offset": (query.page - 1) * PAGE}
+    rows = await several(conn, Version, LIST.format(paged=paged), **asked, **page)
+    return rows, (await _ids(conn, TOTAL.format(where=where), **asked))[0]

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from compagnon.auth.model import Member
+from compagnon.auth.service import Members
 from compagnon.errors import Conflict, Invalid
 from compagnon.i18n import N_
 from compagnon.markup.html import inline_html, markdown_html
@@ -20,7 +21,7 @@ from kb.articles.files import UPLOAD_LIMIT
 from kb.articles.model import NOTE_LIMIT, Query
 from kb.articles.reading import differences
 from kb.articles.service import Articles
-from kb.articles.store import STATES
+from kb.articles.store import IN_STATE
 from kb.articles.words import WORDS
 from kb.suggestions.service import Suggesting
 
@@ -36,11 +37,11 @@ def query_of(request: AnyRequest) -> Form:
 
 
 @get("/articles", name="articles")
-async def show_list(request: AnyRequest, member: Member, articles: Articles) -> Template:
+async def show_list(request: AnyRequest, member: Member, members: Members, articles: Articles) -> Template:
     """Articles in force, filtered by words, environment, skill, known errors, and what is to be looked after."""
     form = query_of(request)
     query = Query(
-        state=form.one_of("state", STATES, default="published"),
+        state=form.one_of("state", IN_STATE, default="published"),
         environment=form.text("environment", limit=100, required=False),
         skill=form.text("skill", limit=100, required=False),
         text=form.text("q", limit=200, required=False),
@@ -50,7 +51,16 @@ async def show_list(request: AnyRequest, member: Member, articles: Articles) -> 
     )
     listing = await articles.list(query)
     waiting = await articles.waiting_for(member)
-    return page(request, "kb/articles/list.html", listing=listing, query=query, waiting=len(waiting), **common())
+    return page(
+        request,
+        "kb/articles/list.html",
+        listing=listing,
+        query=query,
+        waiting=len(waiting),
+        environments=await articles.environment_codes(),
+        skills=[skill.name for skill in await members.all_skills(locale=member.locale)],
+        **common(),
+    )
 
 
 @get("/articles/{article_id:int}")
