@@ -16,7 +16,17 @@ from compagnon.audit import Actor
 from compagnon.auth.model import Member
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.articles.errors import EditConflict, NotReady
-from kb.articles.model import Content, ImportedArticle, ImportOutcome, Lack, Query, Solution, Version, VersionState
+from kb.articles.model import (
+    TEXT_LIMIT,
+    Content,
+    ImportedArticle,
+    ImportOutcome,
+    Lack,
+    Query,
+    Solution,
+    Version,
+    VersionState,
+)
 from kb.articles.service import Articles
 from procedures.library.article_links import drafted
 
@@ -285,7 +295,7 @@ class TestBadInput:
         [
             (replace(QUEUE, title="  "), "title"),
             (replace(QUEUE, title="x" * 201), "title"),
-            (replace(QUEUE, condition="x" * 100_001), "condition"),
+            (replace(QUEUE, condition="x" * (TEXT_LIMIT + 1)), "condition"),
             (replace(QUEUE, condition="a\x00b"), "condition"),
             (replace(QUEUE, condition="\ud800"), "condition"),
             (replace(QUEUE, solutions=(Solution(remedy="y"),) * 21), "cause"),
