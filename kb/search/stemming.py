@@ -6,6 +6,7 @@ words without accents, because people type queries without them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -56,7 +57,14 @@ def _undouble(word: str) -> str:
     return word
 
 
-_english = snowballstemmer.stemmer("english")
+class _English(threading.local):
+    """A stemmer for each thread: it keeps the word it works on in itself, and searches run in several threads."""
+
+    def __init__(self) -> None:
+        self.stemmer = snowballstemmer.stemmer("english")
+
+
+_english = _English()
 
 
 @lru_cache(maxsize=CACHE)
@@ -64,7 +72,7 @@ def stem_english(word: str) -> str:
     """The Snowball (Porter 2) stem of a lower-case word."""
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
-    return str(_english.stemWord(word))
+    return str(_english.stemmer.stemWord(word))
 
 
 STEMMERS: dict[str, Callable[[str], str]] = {"fr": stem_french, "en": stem_english}
