@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -20,6 +21,7 @@ from kb.search.stemming import STEMMERS
 WIDTH = 200  # characters of a snippet
 MAX_TEXT = 60_000  # characters looked through
 MAX_MATCHES = 400
+GAP = 8  # characters between two words of an expression: a space, a sign, a little word
 _BREAKS = " \n\t"
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
@@ -51,6 +53,9 @@ class Highlighter:
     def __init__(self, question: Question) -> None:
         terms = [term for word in question.words if not word.stop for term in word.terms if not term.stop]
         self._exact = {locale: _exact(terms, locale) for locale in LOCALES}
+        alone = [term for term in terms if not term.then]
+        self._own = {locale: _exact(alone, locale) for locale in LOCALES}
+        self._expressions = tuple(dict.fromkeys((term.text, *term.then) for term in terms if term.then))
         self._prefixes = tuple(term.text for term in terms if term.prefix)
         self._pattern = _pattern(frozenset().union(*self._exact.values()), self._prefixes)
 
@@ -112,7 +117,19 @@ class Highlighter:
                 found.append((match.start(), match.end(), word))
                 if len(found) == MAX_MATCHES:
                     break
-        return found
+        return self._together(found, locale) if self._expressions else found
+
+    def _together(self, found: Sequence[tuple[int, int, str]], locale: str) -> list[tuple[int, int, str]]:
+        """Words of an expression mean something only where they stand one behind the other."""
+        own = self._own[locale if locale in LOCALES else "fr"].union(self._prefixes)
+        kept = {at for at, (_, _, word) in enumerate(found) if word in own}
+        for expression in self._expressions:
+            for start in range(len(found) - len(expression) + 1):
+                part = found[start : start + len(expression)]
+                near = all(after[0] - before[1] <= GAP for before, after in pairwise(part))
+                if near and tuple(word for _, _, word in part) == expression:
+                    kept.update(range(start, start + len(expression)))
+        return [match for at, match in enumerate(found) if at in kept]
 
     def _meant(self, written: str, locale: str) -> str:
         """The searched term that this word of a text stands for, or nothing: the pattern finds more than is meant."""

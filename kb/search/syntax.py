@@ -92,9 +92,14 @@ def read(text: str, *, typing: bool = False) -> Signs:
     reader = _Reader(text)
     for match in _found(text):
         reader.take(match)
-    if not typing and sum(text.count(sign) for sign in '"“”') % 2:
-        reader.notices.append(Reason(message=UNCLOSED))
+    if not typing:
+        reader.notices.extend(unclosed(text))
     return reader.signs()
+
+
+def unclosed(text: str) -> tuple[Reason, ...]:
+    """What to say of a quotation mark without its other half."""
+    return (Reason(message=UNCLOSED),) if sum(text.count(sign) for sign in '"“”') % 2 else ()
 
 
 def narrowed(filters: Filters, more: Filters) -> Filters:

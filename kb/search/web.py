@@ -26,6 +26,7 @@ from kb.search.highlight import snippet_html
 from kb.search.model import MAX_QUERY_CHARACTERS, IndexPhase, Page, Progress, Reason
 from kb.search.question import ask, clean
 from kb.search.service import Search
+from kb.search.syntax import unclosed
 
 AnyRequest = Request[Any, Any, Any]
 MORE = "kb-more"  # the part of the page that further results replace
@@ -38,6 +39,8 @@ async def search_page(
 ) -> Template:
     """All that is found for `q`; `kind`, `environment`, `os`, `skill`, `locale`, `state` (repeatable) narrow it."""
     asked = read(request.query_params.multi_items())
+    if request.headers.get("x-typing") != "1":
+        asked = replace(asked, notices=(*asked.notices, *unclosed(asked.text)))
     if not clean(asked.text):
         context = await _context(search, learning, asked, Page())
         own = {"saved": await saved.of(member), "recent": await learning.recent(member), "keep_days": RETENTION.days}

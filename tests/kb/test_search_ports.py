@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from compagnon.db import Database
+from kb.search.expanding import Thesaurus
+from kb.search.highlight import Highlighter
 from kb.search.model import Boost, Document, Filters, Reason
+from kb.search.question import ask
 from kb.search.service import Search
 from kb.search.whoosh_engine import WhooshEngine
 
@@ -106,6 +109,21 @@ async def test_a_hit_says_which_synonym_it_holds(search: Search) -> None:
     assert meant not in hits["blue"].why
 
 
+async def test_the_words_of_an_expression_are_marked_where_they_stand_together(search: Search) -> None:
+    search.synonyms(Groups(("écran bleu", "carte réseau")))
+    hits = {hit.id: hit for hit in await search.library("carte réseau")}
+    assert [piece.text for piece in hits["card"].snippet if piece.marked] == ["carte", "réseau"]
+    other = {hit.id: hit for hit in await search.library("pilote graphique écran bleu")}
+    marked = {id_: [piece.text for piece in hit.snippet if piece.marked] for id_, hit in other.items()}
+    assert marked["card"] == ["carte", "réseau", "pilote"]
+
+
+def test_a_word_of_an_expression_alone_is_not_marked() -> None:
+    question = Thesaurus([("écran bleu", "BSOD")]).expand(ask("bsod"))
+    pieces = Highlighter(question).pieces("L'écran est bleu ? Un câble bleu, un écran noir, un écran bleu, BSOD.", "fr")
+    assert [piece.text for piece in pieces if piece.marked] == ["écran", "bleu", "écran", "bleu", "BSOD"]
+
+
 async def test_the_list_may_change_at_any_time(search: Search) -> None:
     port = Groups()
     search.synonyms(port)
@@ -175,8 +193,6 @@ async def test_nothing_is_related_to_what_is_unknown(search: Search) -> None:
 
 
 async def test_systems_states_are_counted_and_kept(tmp_path: Path) -> None:
-    from kb.search.question import ask
-
     engine = WhooshEngine(tmp_path / "s")
     engine.begin()
     engine.add(
