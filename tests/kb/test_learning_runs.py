@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from compagnon.audit import Actor
+from compagnon.directory.model import ClientKind
 from kb.learning.model import Outcome as Runs
 from procedures.runs import store
 from procedures.runs.lessons import AGE
 from procedures.runs.model import Outcome, Run
+from tickets.desk.model import NewTicket
 
 PROCEDURE = """\
 ---
@@ -74,6 +77,17 @@ async def test_a_question_whose_procedure_was_followed_to_its_end_is_learned(ser
     document = await services.procedures.library.document("procedure", "tst-009.fr")
     assert document is not None
     assert document.queries == ()  # they come with the index, not with the procedure
+
+
+@pytest.mark.usefixtures("procedure")
+async def test_what_the_ticket_says_is_a_question_too(services: Any, cast: Any) -> None:
+    client = await services.kernel.directory.add_client(
+        kind=ClientKind.COMPANY, name="Menuiserie", actor=Actor.system()
+    )
+    new = NewTicket(client_id=client.id, title="Plus rien ne sort, rappeler au 02 99 00 11 22", owner_id=cast.alice.id)
+    ticket = await services.tickets.desk.open(new, cast.alice)
+    await finish(services, cast.alice, await start(services, cast.alice, ticket))
+    assert await taught(services) == ("Plus rien ne sort, rappeler au",)
 
 
 @pytest.mark.usefixtures("procedure")
