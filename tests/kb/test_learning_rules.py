@@ -66,6 +66,12 @@ def test_the_strongest_come_first_and_only_so_many() -> None:
     assert len(found) == MAX_QUERIES
 
 
+def test_one_member_counts_once_for_a_question() -> None:
+    often = [use("insistante", ending="well", days=day) for day in range(6)]
+    shared = [use("partagée", member, ending="well", days=10) for member in (2, 3)]
+    assert lessons([*often, *shared], NOW) == ("partagée", "insistante")
+
+
 def test_time_weakens_and_in_the_end_forgets() -> None:
     older, newer = use("ancienne", ending="well", days=200), use("nouvelle", ending="well", days=2)
     assert lessons([older, newer], NOW) == ("nouvelle", "ancienne")
