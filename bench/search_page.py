@@ -2,7 +2,7 @@
 
     python bench/search_page.py [--documents 50000] [--tickets 20000] [--seconds 40] [--data FOLDER]
 
-The articles are the sections of the set ``titleq`` (see bench/search.py for where it is looked for; without it,
+The articles are the sections of the set ``titleq`` (see bench/labelled.py for where it is looked for; without it,
 invented words), the questions those of the set. ``--data`` keeps what was loaded and uses it again. The server is a
 process of its own on a database of its own; the searchers are in this process, on the same cores, which makes every
 figure worse than it is.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import hashlib
 import random
 import signal
@@ -30,14 +29,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
+from labelled import folder_of, sections
+from labelled import load as labelled
 from pages import CLIENTS, PASSWORD, _clients, _member, _tickets, _token, own_corpus, serve
-from search import documents_of, folder_of, sections
 
 from compagnon.app.database import database_address, prepare
 from compagnon.app.wiring import Services, build_services, running
 from compagnon.audit import Actor
 from compagnon.settings import Settings
 from kb.articles.model import Content, ImportedArticle, Solution
+from kb.search.model import IndexPhase
 
 SEARCHERS = 20
 THINKING = (1.0, 5.0)  # seconds
@@ -78,11 +79,10 @@ def library(count: int, folder: Path | None) -> tuple[Iterator[tuple[str, str]],
             return " ".join(dice.choices(known, weights, k=dice.randint(low, high)))
 
         return ((words(4, 9), words(40, 90)) for _ in range(count)), [words(2, 6) for _ in range(300)], "own generator"
-    texts = list(sections(documents_of(folder / "titleq")))
+    known_set = labelled(folder / "titleq")
+    texts = list(sections(known_set.documents))
     repeated = (texts[number % len(texts)] for number in range(count))
-    with (folder / "titleq" / "queries.tsv").open(encoding="utf-8", newline="") as lines:
-        questions = [row[1] for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if len(row) > 1]
-    return ((one.title, one.body) for one in repeated), questions, "titleq"
+    return ((one.title, one.body) for one in repeated), list(known_set.queries), "titleq"
 
 
 def article(number: int, title: str, body: str) -> ImportedArticle:
@@ -117,6 +117,14 @@ async def load(services: Services, texts: Iterator[tuple[str, str]], tickets: in
         async with services.kernel.db.connection() as conn:
             await conn.execute("ANALYZE")
         await services.kb.search.reindex()
+
+
+async def index_ready(services: Services) -> None:
+    """The server looks at the index when it starts, and builds it anew where the analysis is another one now."""
+    async with running(services, background=False):
+        await asyncio.sleep(5)
+        while (await services.kb.search.progress()).phase is not IndexPhase.READY:
+            await asyncio.sleep(1)
 
 
 async def _put(services: Services, batch: Sequence[ImportedArticle]) -> None:
@@ -231,6 +239,7 @@ def bench(settings: Settings, url: str, asked: argparse.Namespace, loaded: Path)
     print(f"{asked.documents} articles ({source}), {asked.tickets} tickets, {CLIENTS} clients: {loaded.read_text()}")
     process, address = serve(settings, url)
     try:
+        asyncio.run(index_ready(build_services(settings, url)))
         asyncio.run(measure(address, questions[:300], asked.seconds))
     finally:
         process.send_signal(signal.SIGINT)
