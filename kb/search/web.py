@@ -23,7 +23,7 @@ from kb.saved.service import SavedSearches
 from kb.search import shown, typed, words
 from kb.search.asking import DEEPEST, PER_PAGE, TOO_DEEP, Asked, read
 from kb.search.highlight import snippet_html
-from kb.search.model import MAX_QUERY_CHARACTERS, IndexPhase, Page, Progress, Reason
+from kb.search.model import MAX_QUERY_CHARACTERS, Filters, IndexPhase, Page, Progress, Reason
 from kb.search.question import ask, clean
 from kb.search.service import Search
 from kb.search.syntax import unclosed
@@ -48,7 +48,8 @@ async def search_page(
     found = Page() if asked.deep else await _found(search, member, asked)
     answer = _answer(request, asked, await _context(search, learning, asked, found))
     if _counts(request, asked):
-        answer.background = BackgroundTask(learning.asked, member, asked.text, None if asked.chosen else found.count)
+        narrowed = asked.chosen or ask(asked.text).filters != Filters()
+        answer.background = BackgroundTask(learning.asked, member, asked.text, None if narrowed else found.count)
     return answer
 
 
