@@ -14,7 +14,7 @@ def wordings() -> tuple[Wording, ...]:
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ("écran bleu", "BSOD", "blue screen", "stop error")),
     ("", ("mot de passe", "mdp", "password")),
-    ("", ("imprimante", "printer", "copieur", "photocopieur")),
+    ("", ("imprimante", "copieur", "photocopieur")),
     ("", ("file d'attente", "spouleur", "spooler", "print queue")),
     ("", ("sauvegarde", "backup", "copie de sécurité")),
     ("", ("dossier partagé", "partage réseau", "lecteur réseau", "shared folder", "network drive")),

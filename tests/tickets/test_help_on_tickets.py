@@ -60,7 +60,8 @@ async def test_the_ticket_shows_what_may_help_and_after_a_run_what_is_related(
     await world.procedures.runs.start("tst-001", "fr", None, ticket, cast.alice, {"path": "/tmp/x"})
     after = await alice.get(f"/tickets/{ticket}/procedures")
     assert "Sur le même sujet que Rétablir le fichier témoin" in after.text
-    assert f"/articles/{known}" in after.text.partition("Sur le même sujet")[2]
+    assert f"/articles/{known}" in after.text.partition("Sur le même sujet")[2], "and nothing twice"
+    assert after.text.count(f'data-document="article:{known}"') == 1
 
 
 async def test_a_message_that_is_typed_is_a_question(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +17,9 @@ from compagnon.errors import Conflict, Invalid
 from compagnon.i18n import N_
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page, redirect, toast
-from kb.suggestions.model import Place, Suggestions
+from kb.suggestions.model import Place, Suggestion, Suggestions
 from kb.suggestions.service import Suggesting
+from procedures.runs.model import Run
 from procedures.runs.service import Runs
 from remote.sessions.service import Sessions
 from tickets.capture.service import Capture
@@ -39,6 +41,7 @@ from tickets.links.model import LinkKind
 from tickets.web import AnyRequest, words
 
 TERMINAL = "terminal"
+RELATED = 3
 TYPED_MINIMUM = 8  # characters of a message; fewer are no question
 
 
@@ -83,15 +86,15 @@ class TicketPages(Controller):
         )
         followed = await runs.for_ticket(ticket_id)
         run = followed[-1] if followed else None
-        related = await suggesting.related("procedure", f"{run.code}.{run.locale}") if run else ()
+        shown = {item.hit.key for item in found.items}
         return fragment(
             request,
             "tickets/_procedures.html",
             found=found,
             run=run,
-            related=related,
-            ticket=ticket,
+            related=await _related(suggesting, run, shown) if run else (),
             place=_place(ticket),
+            brief=replace(_place(ticket), brief=True),
         )
 
     @post("/{ticket_id:int}/suggestions", status_code=200)
@@ -237,6 +240,12 @@ class TicketPages(Controller):
         await ticket_desk.get(ticket_id)
         others = await ticket_desk.look(ticket_id, member, typing=form.flag("typing"))
         return fragment(request, "tickets/_presence.html", others=others)
+
+
+async def _related(suggesting: Suggesting, run: Run, shown: Collection[str]) -> list[Suggestion]:
+    """What is related to the procedure that was followed, without what is shown already."""
+    related = await suggesting.related("procedure", f"{run.code}.{run.locale}", limit=RELATED + len(shown))
+    return [item for item in related if item.hit.key not in shown][:RELATED]
 
 
 def _place(ticket: Ticket) -> Place:
