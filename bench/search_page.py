@@ -7,9 +7,10 @@ invented words), the questions those of the set. ``--data`` keeps what was loade
 process of its own on a database of its own; the searchers are in this process, on the same cores, which makes every
 figure worse than it is.
 
-1. As one types: one member, ``/search/suggest`` for each beginning of a question, one after the other.
+1. As one types: ``/search/suggest`` for each beginning of a question, one after the other (the members take turns, as
+   one alone would soon be told to wait).
 2. At work: each searcher asks, reads for 1 to 5 seconds (3 on average), asks again.
-3. At work, while another member sends hostile questions as fast as they are answered.
+3. At work, while another member sends hostile questions as fast as they are answered or refused.
 4. As fast as possible: no thinking. Nobody works so; it says what the server can bear.
 """
 
@@ -26,6 +27,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -180,29 +182,30 @@ async def together(
         work.append(hurried(hostile, HOSTILE, ignored, until, 99))
     await asyncio.gather(*work)
     if hostile:
-        print(f"  ({len(ignored.taken)} hostile questions, slowest {max(ignored.taken):.0f} ms)")
+        refused, slowest = ignored.failed, max(ignored.taken)
+        print(f"  ({len(ignored.taken)} hostile questions, {refused} refused, slowest {slowest:.0f} ms)")
     return times
 
 
 async def measure(url: str, questions: Sequence[str], seconds: float) -> None:
     async with AsyncExitStack() as stack:
         clients = [await signed_in(stack, url, number) for number in range(1, SEARCHERS + 2)]
-        one, several, hostile = clients[0], clients[:SEARCHERS], clients[SEARCHERS]
+        several, hostile, turn = clients[:SEARCHERS], clients[SEARCHERS], cycle(clients[:SEARCHERS])
         for question in questions:  # everything was asked once: the index is warm, as it is all day
-            await one.get("/search", params={"q": question})
+            await next(turn).get("/search", params={"q": question})
         print(f"{'':34}{'p50':>8}{'p95':>8}{'p99':>8}")
         reference = Times()
         for _ in range(100):
-            await timed(one, reference, "/account", "")
+            await timed(next(turn), reference, "/account", "")
         print(reference.line("a page without search (reference)", sum(reference.taken) / 1000), flush=True)
         typed, start = Times(), time.perf_counter()
         for question in questions[:60]:
             for length in range(3, min(len(question), 24), 2):
-                await timed(one, typed, "/search/suggest", question[:length])
+                await timed(next(turn), typed, "/search/suggest", question[:length])
         print(typed.line("as typed", time.perf_counter() - start), flush=True)
         alone = Times()
         for question in questions[:200]:
-            await timed(one, alone, "/search", question)
+            await timed(next(turn), alone, "/search", question)
         print(alone.line("one searcher", sum(alone.taken) / 1000), flush=True)
         print((await together(several, questions, seconds, searcher)).line("at work", seconds), flush=True)
         beside = await together(several, questions, seconds, searcher, hostile)

@@ -25,6 +25,7 @@ from kb.search import web
 from kb.search.choosing import choose
 from kb.search.directory_source import DirectorySource
 from kb.search.members_source import MembersSource
+from kb.search.pacing import Pace
 from kb.search.reranking import reranker
 from kb.search.service import Search
 from kb.suggestions import web as suggestions_web
@@ -82,6 +83,7 @@ def build(kernel: Kernel) -> Kb:
             "synonyms": synonyms,
             "previews": Preview(search),
             "learning": learning,
+            "search_pace": Pace(),
             "saved": SavedSearches(kernel.db),
             "suggesting": suggesting,
             "imports": imports,

@@ -151,6 +151,9 @@ class Library:
         try:
             async with asyncio.timeout(EVIDENCE_TIMEOUT):
                 return await self.evidence.boosts(keys, environment=environment)
+        except TimeoutError:
+            log.warning("evidence took more than %s seconds: it is left out", EVIDENCE_TIMEOUT)
+            return {}
         except Exception:
             log.exception("evidence is left out")
             return {}

@@ -319,6 +319,9 @@ class Search:
         try:
             async with asyncio.timeout(TIMEOUT):
                 found = await source.search(member, asked, limit)
+        except TimeoutError:
+            log.warning("%s took more than %s seconds to search", source.kind, TIMEOUT)
+            return None
         except Exception:  # one kind that fails must not take the others with it
             log.exception("%s could not be searched", source.kind)
             return None

@@ -24,6 +24,7 @@ from kb.search import shown, typed, words
 from kb.search.asking import DEEPEST, PER_PAGE, TOO_DEEP, Asked, read
 from kb.search.highlight import snippet_html
 from kb.search.model import MAX_QUERY_CHARACTERS, Filters, IndexPhase, Page, Progress, Reason
+from kb.search.pacing import Pace
 from kb.search.question import ask, clean
 from kb.search.service import Search
 from kb.search.syntax import unclosed
@@ -35,7 +36,7 @@ OWN_SITE = frozenset({None, "same-origin", "none"})
 
 @get("/search")
 async def search_page(
-    request: AnyRequest, member: Member, search: Search, learning: Learning, saved: SavedSearches
+    request: AnyRequest, member: Member, search: Search, learning: Learning, saved: SavedSearches, search_pace: Pace
 ) -> Template:
     """All that is found for `q`; `kind`, `environment`, `os`, `skill`, `locale`, `state` (repeatable) narrow it."""
     asked = read(request.query_params.multi_items())
@@ -45,6 +46,7 @@ async def search_page(
         context = await _context(search, learning, asked, Page())
         own = {"saved": await saved.of(member), "recent": await learning.recent(member), "keep_days": RETENTION.days}
         return page(request, "kb/search.html", shown="", **{**context, **own})
+    search_pace.take(member.id)
     found = Page() if asked.deep else await _found(search, member, asked)
     answer = _answer(request, asked, await _context(search, learning, asked, found))
     if _counts(request, asked):
@@ -137,9 +139,11 @@ async def search_suggest(
     member: Member,
     search: Search,
     saved: SavedSearches,
+    search_pace: Pace,
     limit: Annotated[int, Parameter(ge=1, le=10)] = typed.LIMIT,
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
+    search_pace.take(member.id)
     q = read(request.query_params.multi_items()).text
     found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
     question = ask(q)
