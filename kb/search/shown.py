@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compagnon.i18n import N_
 from kb.search import analysis, words
 from kb.search.asking import FACETS, Asked
-from kb.search.model import Group, Page
+from kb.search.model import Answer, Found, Group, Page
 from kb.search.question import Question
 
 _WORD = re.compile(r"[^\W_]+")
@@ -81,6 +81,22 @@ def named(question: Question, group: Group) -> bool:
     sought = [analysis.fold(word.text) for word in question.words if word.inside < 0 and word.text]
     by_name = group.kind in NAMED or (group.kind == "ticket" and question.text.lstrip("#").isdigit())
     return by_name and bool(sought) and any(_names(sought, hit.title) for hit in group.hits)
+
+
+def settled(question: Question, found: Page) -> Page:
+    """A name that the library does not know is no spelling mistake: its guess is offered, not shown."""
+    corrected = found.library.corrected
+    if not (corrected and corrected.automatic and any(named(question, group) for group in found.records)):
+        return found
+    return replace(found, library=Found(corrected=replace(corrected, automatic=False)))
+
+
+def typed_groups(question: Question, answer: Answer, in_library: Callable[[str], bool]) -> list[Group]:
+    """The groups while someone types: what is named comes first, and then no guess of the library beside it."""
+    first = [group for group in answer.groups if named(question, group)]
+    guessed = bool(first and answer.corrected and answer.corrected.automatic)
+    others = [group for group in answer.groups if group not in first and not (guessed and in_library(group.kind))]
+    return [*first, *others]
 
 
 def _names(sought: Sequence[str], title: str) -> bool:

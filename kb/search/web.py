@@ -57,9 +57,10 @@ async def search_page(
 
 async def _found(search: Search, member: Member, asked: Asked) -> Page:
     first = (asked.page - 1) * PER_PAGE
-    return await search.page(
+    found = await search.page(
         member, asked.text, filters=asked.filters, first=first, limit=asked.limit, typing=True, exact=asked.exact
     )
+    return shown.settled(ask(asked.text), found)
 
 
 def _answer(request: AnyRequest, asked: Asked, context: dict[str, Any]) -> Template:
@@ -146,8 +147,7 @@ async def search_suggest(
     search_pace.take(member.id)
     q = read(request.query_params.multi_items()).text
     found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
-    question = ask(q)
-    answer = replace(found, groups=sorted(found.groups, key=lambda group: not shown.named(question, group)))
+    answer = replace(found, groups=shown.typed_groups(ask(q), found, search.in_library))
     if is_htmx(request):
         return fragment(request, "kb/suggestions.html", answer=answer, snippet_html=snippet_html, q=q)
     set_locale(contexts.need(request.scope).locale)

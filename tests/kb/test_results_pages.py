@@ -100,6 +100,15 @@ async def test_what_is_named_comes_before_the_library(alice: Any) -> None:
     assert groups[0]["kind"] == "procedure"
 
 
+async def test_a_name_is_no_spelling_mistake(alice: Any, world: Any) -> None:
+    await world.kernel.directory.add_client(kind=ClientKind.COMPANY, name="Imprimente", actor=Actor.system())
+    html = (await alice.get("/search", params={"q": "imprimente"})).text
+    assert documents(html) == []
+    assert 'href="/search?q=imprimante" data-hit' in html
+    groups = (await alice.get("/search/suggest", params={"q": "imprimente"})).json()["groups"]
+    assert [group["kind"] for group in groups] == ["client"]
+
+
 async def test_filters_combine_and_each_can_be_taken_away(alice: Any) -> None:
     asked = [("q", "imprimante"), ("environment", "poste-debian-12"), ("os", "linux"), ("kind", "procedure")]
     html = (await alice.get("/search", params=asked)).text
