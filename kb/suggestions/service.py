@@ -17,6 +17,7 @@ from kb.suggestions.model import ARTICLE, PROCEDURE, ForError, Suggestion, Sugge
 SHORT = 250  # characters of prose that are asked: the newest words of a long text say most
 MAX_TEXT = 20_000  # characters looked at
 MINIMUM = 3  # characters; fewer are no question
+FOREIGN = 0.5  # of its score, for an article in another language than the reader's
 FAR_BEHIND = 0.3  # of the best article's score: what is worth less is left out
 SHARED = 2  # telling words that related documents share at least
 WORKAROUND = 300  # characters shown
@@ -80,8 +81,7 @@ class Suggesting:
         )
         if not named or not as_asked(found):
             return ()
-        own = sorted(found.hits, key=lambda hit: hit.locale != locale)  # sorting keeps the order of what is equal
-        return await self._with_workarounds(own[:limit])
+        return await self._with_workarounds(_in_language(found.hits, locale)[:limit])
 
     async def related(self, kind: str, id: str | int, *, limit: int = 4) -> Sequence[Suggestion]:
         """Documents about the same things. The words that they share are stems, which tell a person nothing."""
@@ -115,9 +115,9 @@ class Suggesting:
                 printed=printed,
             )
 
-        cures, texts = await asyncio.gather(of(PROCEDURE, procedures), of(ARTICLE, articles if enough else 1))
+        cures, texts = await asyncio.gather(of(PROCEDURE, procedures), of(ARTICLE, 2 * articles))
         best = max((hit.score for hit in texts), default=0.0)
-        near = [hit for hit in texts if enough and hit.score >= FAR_BEHIND * best]
+        near = [hit for hit in _in_language(texts, locale) if enough and hit.score >= FAR_BEHIND * best][:articles]
         return Suggestions(
             procedures=tuple(Suggestion(hit=hit) for hit in cures), articles=await self._with_workarounds(near)
         )
@@ -131,6 +131,11 @@ class Suggesting:
         version = await self._articles.published(int(hit.id))
         text = " ".join(plain(version.workaround).split()) if version else ""
         return text if len(text) <= WORKAROUND else text[:WORKAROUND].rsplit(" ", 1)[0] + "…"
+
+
+def _in_language(hits: Sequence[Hit], locale: str | None) -> list[Hit]:
+    """A text that its reader reads well is worth more than one in another language, which may be its translation."""
+    return sorted(hits, key=lambda hit: -hit.score * (1.0 if locale in {None, hit.locale} else FOREIGN))
 
 
 def _question(text: str) -> str:

@@ -131,3 +131,16 @@ def test_one_common_word_is_not_about_an_error() -> None:
     assert not about(error, found_by())
     assert about(read("panne"), found_by("panne"))
     assert not about(read("panne"), found_by())
+
+
+async def test_an_article_in_the_readers_language_comes_before_its_translation(services: Any) -> None:
+    both = (
+        article("1", "cups.service does not start", "cups.service, 203/EXEC, 203/EXEC", locale="en"),
+        article("2", "cups.service ne démarre pas", "cups.service, 203/EXEC"),
+    )
+    await put_on_shelf(services, "article", both, worker=False)
+    suggesting = services.kb.suggesting
+    for locale, first in (("fr", "2"), ("en", "1")):
+        help = await suggesting.for_error("cups.service: status=203/EXEC", locale=locale)
+        assert ids(help.found.articles)[0] == first
+        assert ids(await suggesting.mentioning("cups.service", "203/EXEC", locale=locale, limit=1)) == [first]
