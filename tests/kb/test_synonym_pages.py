@@ -110,3 +110,11 @@ async def test_a_group_in_force_finds_what_is_written_with_its_other_words(pages
     hits = await search.library("bsod")
     assert {hit.id for hit in hits} == {"0", "1", "3"}
     assert hits[-1].id == "0", "a word counts more than what stands for it"
+
+
+async def test_what_finds_nothing_leads_to_a_proposal(pages: Any) -> None:
+    nothing = await pages.get("/search", params={"q": "zzyzx"})
+    assert "/search/synonyms/new?words=zzyzx" in nothing.text
+    form = await pages.get("/search/synonyms/new", params={"words": "zzyzx <b>"})
+    assert ">zzyzx &lt;b&gt;</textarea>" in form.text
+    assert "/search/synonyms" in (await pages.get("/search")).text
