@@ -13,7 +13,7 @@ from kb.search.records import RECORD_LOCALE, RecordQuery
 from remote.recordings import store
 from remote.recordings.model import Excerpt
 
-BEFORE = 2  # seconds before the words were there, so that they are seen coming
+AFTER = 1  # seconds: moments are whole ones, and the words stand there at the end of theirs
 
 
 class RecordingRecords:
@@ -44,7 +44,7 @@ def needles(query: RecordQuery) -> Sequence[str]:
 
 
 def _hit(row: Excerpt, highlighter: Highlighter, place: int) -> Hit:
-    second = None if row.second is None else max(0, row.second - BEFORE)
+    second = None if row.second is None else row.second + AFTER
     pieces = highlighter.stretch([row.text], RECORD_LOCALE).pieces
     clock = () if row.second is None else (f"{row.second // 60}:{row.second % 60:02}",)
     return Hit(

@@ -133,7 +133,7 @@ async def test_a_recording_is_found_once_it_is_finished_and_leads_to_the_moment(
     await services.remote.recordings.finish(SESSION)
     (hit,) = await found(services, cast.bruno, "EPSON désactivée")
     assert hit.title == "Caisse · Regarder la file"
-    assert hit.url == f"/recordings/{SESSION}?t=63"
+    assert hit.url == f"/recordings/{SESSION}?t=66"
     assert list(hit.badges) == [f"#{recorded}", "1:05"]
     assert {piece.text for piece in hit.snippet if piece.marked} >= {"désactivée"}
     assert not await found(services, cast.bruno, "epson nullepart")
@@ -149,7 +149,7 @@ async def test_old_recordings_are_made_findable_in_the_background(
         await conn.execute("UPDATE recordings SET words = '', words_version = 0, moments = '{}'")
     assert not await found(services, cast.bruno, "epson")
     assert await recordings.index_old() == 1
-    assert [hit.url for hit in await found(services, cast.bruno, "epson")] == [f"/recordings/{SESSION}?t=63"]
+    assert [hit.url for hit in await found(services, cast.bruno, "epson")] == [f"/recordings/{SESSION}?t=66"]
     assert await recordings.index_old() == 0
 
 

@@ -5,23 +5,24 @@ import { askAbout, askWithButton } from "../kb/suggested.js";
 const holder = document.getElementById("player");
 const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function start() {
-  const at = Number(holder.dataset.start || 0); // where a search found words
+function startPlayer() {
+  // Idle time is left out: seconds of the recording are not those of the player, except in startAt.
+  const start = holder.dataset.start ? { startAt: Number(holder.dataset.start) } : { poster: "npt:0:01" };
   const player = window.AsciinemaPlayer.create(holder.dataset.source, holder, {
-    fit: "width", idleTimeLimit: 2, preload: true, terminalFontFamily: "var(--mono)", cursorBlink: !reduced,
-    startAt: at, poster: `npt:${at || 1}`,
+    fit: "width", idleTimeLimit: 2, preload: true, terminalFontFamily: "var(--mono)", cursorBlink: !reduced, ...start,
   });
+  if (start.startAt) player.play().then(() => player.pause()); // shows the moment that was found, and waits there
   window.compagnonPlayer = player; // for tests
   document.addEventListener("click", async (event) => {
-    const seconds = event.target.closest("[data-seek]")?.dataset.seek;
-    if (seconds === undefined) return;
-    await player.seek(Number(seconds));
-    for (const one of document.querySelectorAll("[data-seek]")) one.toggleAttribute("aria-current", one.dataset.seek === seconds);
+    const chosen = event.target.closest("[data-seek]");
+    if (!chosen) return;
+    await player.seek({ marker: Number(chosen.dataset.seek) });
+    for (const one of document.querySelectorAll("[data-seek]")) one.toggleAttribute("aria-current", one === chosen);
   });
 }
 
 // Both scripts are deferred; the player's comes first in the page.
-if (window.AsciinemaPlayer) start(); else addEventListener("load", start);
+if (window.AsciinemaPlayer) startPlayer(); else addEventListener("load", startPlayer);
 
 // What is selected in the player or in the text is looked for, as in a terminal.
 const selected = () => String(document.getSelection());
