@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from compagnon.auth.model import Member
 from compagnon.db import Connection, Database
@@ -15,6 +16,7 @@ from tickets.listing import search_store as store
 from tickets.listing.search_store import COMMON, WINDOW, Expected, Said, Shown
 
 FRAGMENT_MINIMUM = 3  # characters; fewer make no trigram
+TELLING = 7  # letters: trigrams of fewer stand in too many titles
 TEXT_BUDGET = 400_000  # characters of messages looked through for one answer
 ONLY_NEWEST = N_("These words are in very many tickets: only the {count} last changed ones were searched.")
 IN_A_MESSAGE = N_("In a message of {name}")
@@ -52,37 +54,54 @@ class TicketRecords:
 
 
 async def find(conn: Connection, reader: int, query: RecordQuery, limit: int) -> Ids:
-    """The ticket of that number, then those that hold the words, then those with that piece in their title."""
+    """The ticket of that number, then those that hold the words; without any, those with that piece in their title."""
     numbered = await store.by_number(conn, reader, query.number) if query.number is not None else []
     worded = await _by_words(conn, reader, query, limit) if query.tsquery else Ids()
     found = list(dict.fromkeys([*numbered, *worded.ids]))
-    single = " " not in query.text and not query.question.excluded
-    if len(found) < limit and len(query.text) >= FRAGMENT_MINIMUM and single:
+    if not worded.ids and is_fragment(query):
         found = list(dict.fromkeys([*found, *await _by_fragment(conn, reader, query, limit)]))
     return Ids(ids=found[:limit], partly=worded.partly)
 
 
 async def _by_words(conn: Connection, reader: int, query: RecordQuery, limit: int) -> Ids:
     """Through the index where it narrows the tickets down to few, else among the newest ones, if they are enough."""
-    expected = await store.expected(conn, every=query.tsquery, lead=query.lead, last=query.last)
-    driver = cheapest(query, expected)
-    if driver is None:
+    way = cheapest(query, await store.expected(conn, every=query.tsquery, lead=query.lead, last=query.last))
+    if way is Way.LEAD:
+        return Ids(ids=await store.by_lead(conn, reader, query.tsquery, query.lead, limit))
+    if way is Way.NEWEST:
         newest = await store.among_newest(conn, reader, query.tsquery, limit)
         if len(newest) >= limit:
             return Ids(ids=newest, partly=True)
-    return Ids(ids=await store.by_index(conn, reader, query.tsquery, driver or query.tsquery, limit))
+    return Ids(ids=await store.by_index(conn, reader, query.tsquery, limit))
 
 
-def cheapest(query: RecordQuery, expected: Expected) -> str | None:
-    """The words to ask the index for; None where each of them is common, so that the index alone would be slow."""
+class Way(Enum):
+    """How to find: all words by the index; all but the last by it; among the newest, as each of them is common."""
+
+    INDEX = "index"
+    LEAD = "lead"
+    NEWEST = "newest"
+
+
+def cheapest(query: RecordQuery, expected: Expected) -> Way:
+    """What reads least, by what PostgreSQL expects."""
     if query.lead and expected.lead <= COMMON:
-        return query.lead
-    return query.tsquery if min(expected.every, expected.last) <= COMMON else None
+        return Way.LEAD
+    return Way.INDEX if min(expected.every, expected.last) <= COMMON else Way.NEWEST
+
+
+def is_fragment(query: RecordQuery) -> bool:
+    """Whether the question may be a piece of one word."""
+    return len(query.text) >= FRAGMENT_MINIMUM and " " not in query.text and not query.question.excluded
 
 
 async def _by_fragment(conn: Connection, reader: int, query: RecordQuery, limit: int) -> list[int]:
+    """Among the newest titles; in all of them for what the trigram index tells apart (numbers, codes, long pieces)."""
     found = await store.fragment_among_newest(conn, reader, query.like, limit)
-    return found if len(found) >= limit else await store.fragment_by_index(conn, reader, query.like, limit)
+    telling = len(query.text) >= TELLING or not query.text.isalpha()
+    if len(found) >= limit or not telling:
+        return found
+    return await store.fragment_by_index(conn, reader, query.like, limit)
 
 
 class Seeker:

@@ -15,7 +15,7 @@ from tickets import search
 from tickets.desk.model import Impact, NewTicket, Urgency, Visibility
 from tickets.listing import search_store
 from tickets.listing.search_store import COMMON, Expected, Said
-from tickets.search import TicketRecords, cheapest, within
+from tickets.search import TicketRecords, Way, cheapest, within
 
 
 @pytest.fixture
@@ -103,11 +103,11 @@ async def test_common_words_are_searched_among_the_newest_and_that_is_said(
 def test_the_index_is_asked_for_the_rarer_part_of_the_words() -> None:
     two, one = record_query("kerjean imp"), record_query("imp")
     many, few = COMMON + 1, COMMON
-    assert cheapest(two, Expected(every=few, lead=few, last=many)) == two.lead
-    assert cheapest(two, Expected(every=few, lead=many, last=few)) == two.tsquery
-    assert cheapest(two, Expected(every=few, lead=many, last=many)) == two.tsquery
-    assert cheapest(two, Expected(every=many, lead=many, last=many)) is None
-    assert cheapest(one, Expected(every=many, lead=0, last=many)) is None
+    assert cheapest(two, Expected(every=few, lead=few, last=many)) is Way.LEAD
+    assert cheapest(two, Expected(every=few, lead=many, last=few)) is Way.INDEX
+    assert cheapest(two, Expected(every=few, lead=many, last=many)) is Way.INDEX
+    assert cheapest(two, Expected(every=many, lead=many, last=many)) is Way.NEWEST
+    assert cheapest(one, Expected(every=many, lead=0, last=many)) is Way.NEWEST
     assert ":*" not in two.lead
 
 

@@ -7,7 +7,6 @@ through the index; either way the few hundred newest matches are ranked, never a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +17,10 @@ from psycopg.rows import class_row
 from compagnon.db import Connection
 from tickets.desk.model import State
 
-COMMON = 5_000  # expected matches above which the index is not asked first
-WINDOW = 8_000  # newest tickets that are looked through for common words
-RANKED = 200  # newest matches that are ranked
-TITLES = 2_000  # newest tickets whose titles are looked through for a fragment
+COMMON = 3_000  # expected matches above which the index is not asked first
+WINDOW = 6_000  # newest tickets that are looked through for common words
+TITLES = 4_000  # and their titles for a piece of a word
+RANKED = 150  # newest matches that are ranked
 FRAGMENTS = 5_000  # titles that hold a fragment and are sorted by age
 MESSAGES = 60  # newest messages of a found ticket in which the words are looked for
 MESSAGE_LENGTH = 3_000  # characters of each of them
@@ -30,12 +29,7 @@ SYMPTOM_LENGTH = 4_000
 # Who may find a ticket and read its messages, internal ones too: every member, as any member helps any client.
 READABLE: LiteralString = "reads_records(%(reader)s)"
 
-# The limits keep PostgreSQL from planning for several processes, where the three would stand in another order.
-EXPECTED = """
-EXPLAIN (FORMAT JSON) (SELECT FROM tickets WHERE words @@ %(all)s::tsquery LIMIT 1000000000)
-UNION ALL (SELECT FROM tickets WHERE words @@ %(lead)s::tsquery LIMIT 1000000000)
-UNION ALL (SELECT FROM tickets WHERE words @@ %(last)s::tsquery LIMIT 1000000000)
-"""
+EXPECTED = "EXPLAIN (FORMAT JSON) SELECT FROM tickets WHERE words @@ %(words)s::tsquery"
 BY_NUMBER = f"SELECT id FROM tickets WHERE {READABLE} AND id = %(number)s"  # noqa: S608 - constants
 # Words of the title count ten times as much as others, a year of age halves.
 RANK: LiteralString = """
@@ -49,13 +43,23 @@ WITH newest AS MATERIALIZED (
     SELECT * FROM newest WHERE words @@ %(all)s::tsquery ORDER BY updated_at DESC, id DESC LIMIT %(ranked)s
 ) {RANK}
 """  # noqa: S608 - constants
-# The index finds by `driver`, the rarer part of the words; a beginning that fits thousands of words is then only looked
-# at in what that found.
+# The words themselves (they are large, and stored apart) are read of those only that are ranked.
 BY_INDEX = f"""
-WITH driven AS MATERIALIZED (
-    SELECT id, updated_at, words FROM tickets WHERE words @@ %(driver)s::tsquery AND {READABLE}
+WITH found AS MATERIALIZED (
+    SELECT id, updated_at FROM tickets WHERE words @@ %(all)s::tsquery AND {READABLE}
+), newest AS MATERIALIZED (
+    SELECT id FROM found ORDER BY updated_at DESC, id DESC LIMIT %(ranked)s
 ), matched AS MATERIALIZED (
-    SELECT * FROM driven WHERE words @@ %(all)s::tsquery ORDER BY updated_at DESC, id DESC LIMIT %(ranked)s
+    SELECT t.id, t.updated_at, t.words FROM newest JOIN tickets t ON t.id = newest.id
+) {RANK}
+"""  # noqa: S608 - constants
+# All words but the last are rare: a beginning that fits thousands of words is only looked at in what they found.
+BY_LEAD = f"""
+WITH led AS MATERIALIZED (
+    SELECT id, updated_at, words FROM tickets WHERE words @@ %(lead)s::tsquery AND {READABLE}
+), matched AS MATERIALIZED (
+    SELECT * FROM (SELECT * FROM led ORDER BY updated_at DESC, id DESC OFFSET 0) newest
+    WHERE words @@ %(all)s::tsquery LIMIT %(ranked)s
 ) {RANK}
 """  # noqa: S608 - constants
 FRAGMENT_AMONG_NEWEST = f"""
@@ -119,12 +123,13 @@ class Said:
 
 async def expected(conn: Connection, *, every: str, lead: str, last: str) -> Expected:
     """From the statistics alone: nothing is read."""
-    values = {"all": every, "lead": lead or every, "last": last or every}
-    row = await (await conn.execute(EXPECTED, values)).fetchone()
-    found = row[0] if row else []
-    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-    every_rows, lead_rows, last_rows = (int(part["Plan Rows"]) for part in plan["Plans"])
-    return Expected(every=every_rows, lead=lead_rows, last=last_rows)
+    rows = {words: await _expected(conn, words) for words in dict.fromkeys((every, lead or every, last or every))}
+    return Expected(every=rows[every], lead=rows[lead or every], last=rows[last or every])
+
+
+async def _expected(conn: Connection, words: str) -> int:
+    row = await (await conn.execute(EXPECTED, {"words": words})).fetchone()
+    return int(row[0][0]["Plan"]["Plan Rows"]) if row else 0
 
 
 async def by_number(conn: Connection, reader: int, number: int) -> list[int]:
@@ -135,8 +140,12 @@ async def among_newest(conn: Connection, reader: int, tsquery: str, limit: int) 
     return await _ids(conn, AMONG_NEWEST, {"reader": reader, "all": tsquery, "limit": limit})
 
 
-async def by_index(conn: Connection, reader: int, tsquery: str, driver: str, limit: int) -> list[int]:
-    return await _ids(conn, BY_INDEX, {"reader": reader, "all": tsquery, "driver": driver, "limit": limit})
+async def by_index(conn: Connection, reader: int, tsquery: str, limit: int) -> list[int]:
+    return await _ids(conn, BY_INDEX, {"reader": reader, "all": tsquery, "limit": limit})
+
+
+async def by_lead(conn: Connection, reader: int, tsquery: str, lead: str, limit: int) -> list[int]:
+    return await _ids(conn, BY_LEAD, {"reader": reader, "all": tsquery, "lead": lead, "limit": limit})
 
 
 async def fragment_among_newest(conn: Connection, reader: int, like: str, limit: int) -> list[int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from compagnon.auth.model import Member
-from compagnon.db import Database
+from compagnon.db import Connection, Database
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
 from kb.search.records import record_query
 from tickets.desk import bounds
-from tickets.listing import store
+from tickets.listing import search_store, store
 from tickets.listing.model import COUNT_LIMIT, FILTERS_LIMIT, PAGE, Listing, SavedFilter, TicketFilter
 
 NAME_LIMIT = 60
@@ -23,8 +23,8 @@ class TicketList:
 
     async def page(self, wanted: TicketFilter, *, size: int = PAGE, counted: bool = True) -> Listing:
         """The rows after ``wanted.after`` and how many there are in all, up to a bound."""
-        search = _search(wanted.text)
         async with self._db.connection() as conn:
+            search = await _search(conn, wanted.text)
             rows = await store.rows(conn, wanted, search, size + 1)
             count = await store.count(conn, wanted, search, COUNT_LIMIT + 1) if counted else 0
         shown = tuple(rows[:size])
@@ -53,11 +53,12 @@ class TicketList:
                 raise NotFound(N_("There is no such filter."))
 
 
-def _search(text: str) -> dict[str, Any]:
+async def _search(conn: Connection, text: str) -> dict[str, Any]:
     """The condition for what was typed: a number is a ticket's, words are looked up, signs are searched in titles."""
     asked = record_query(text)
     if asked.number is not None:
         return {"number": asked.number}
     if asked.tsquery:
-        return {"words": asked.tsquery}
+        expected = await search_store.expected(conn, every=asked.tsquery, lead=asked.lead, last=asked.last)
+        return {"few" if expected.every <= search_store.COMMON else "words": asked.tsquery}
     return {"like": asked.like} if asked.text else {}
