@@ -285,7 +285,7 @@ async def test_the_index_knows_when_a_procedure_was_last_approved(rooms, procedu
     await publish(rooms, await rooms.library.create(procedure_text, rooms.alice))
     document = await rooms.library.document("procedure", "tst-001.fr")
     async with rooms.kernel.db.connection() as conn:
-        row = await (await conn.execute("SELECT now()::date::text")).fetchone()
+        row = await (await conn.execute("SELECT (now() AT TIME ZONE 'Europe/Paris')::date::text")).fetchone()
     assert document.reviewed == row[0]
     assert [found.reviewed async for found in rooms.library.documents("procedure")] == [row[0]]
 
