@@ -66,9 +66,10 @@ _STATES = {
     "perimee": "stale",
     "a-revoir": "stale",
 }
-# A sign stands at the beginning of a word; a doubled minus (--force) and a number (-2147467259) are no exclusion.
+# A sign stands at the beginning of a word. No exclusion are a doubled minus (--force), a number (-2147467259), and a
+# minus at the very beginning: there it is the dash of a list that was pasted.
 _SIGN = re.compile(
-    r'(?<!\S)(?P<minus>[-−–](?=[^\W\d_]{2}|["«“]))?(?:(?P<name>[^\W\d_]{2,13}):(?=\S))?'
+    r'(?<!\S)(?P<minus>(?<=\s)[-−–](?=[^\W\d_]{2}|["«“]))?(?:(?P<name>[^\W\d_]{2,13}):(?=\S))?'
     r'(?P<value>["«“][^"«»“”]{1,200}["»”]|\S+)'
 )
 
