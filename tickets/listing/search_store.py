@@ -21,6 +21,7 @@ COMMON = 3_000  # expected matches above which the index is not asked first
 WINDOW = 6_000  # newest tickets that are looked through for common words
 TITLES = 4_000  # and their titles for a piece of a word
 RANKED = 150  # newest matches that are ranked
+FEWEST_RANKED = 30  # of common words
 FRAGMENTS = 5_000  # titles that hold a fragment and are sorted by age
 MESSAGES = 60  # newest messages of a found ticket in which the words are looked for
 MESSAGE_LENGTH = 3_000  # characters of each of them
@@ -137,7 +138,9 @@ async def by_number(conn: Connection, reader: int, number: int) -> list[int]:
 
 
 async def among_newest(conn: Connection, reader: int, tsquery: str, limit: int) -> list[int]:
-    return await _ids(conn, AMONG_NEWEST, {"reader": reader, "all": tsquery, "limit": limit})
+    """Of common words only a few times as many as are shown are ranked: reading goes on until there are so many."""
+    ranked = min(RANKED, max(FEWEST_RANKED, 5 * limit))
+    return await _ids(conn, AMONG_NEWEST, {"reader": reader, "all": tsquery, "limit": limit, "ranked": ranked})
 
 
 async def by_index(conn: Connection, reader: int, tsquery: str, limit: int) -> list[int]:
