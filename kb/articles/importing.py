@@ -9,7 +9,7 @@ from compagnon.audit.model import Actor
 from compagnon.db import Connection
 from compagnon.errors import Invalid
 from compagnon.i18n import N_
-from kb.articles import indexing, store, texts
+from kb.articles import store, texts
 from kb.articles.model import (
     LOCALES,
     Content,
@@ -88,13 +88,14 @@ class Importing(Writing):
         if draft is not None and not draft.imported:
             await store.seen(conn, current.article_id, current.source_digest)  # it is not gone
             await store.mark_changed(conn, current.article_id)
-            await self._search.changed(conn, indexing.KIND, current.article_id)
+            await self._judge(conn, [current.article_id])
             return ImportOutcome.HELD
         await store.seen(conn, current.article_id, article.digest)
         if draft is None:
             await store.insert(conn, current.article_id, content, None, state="in_review")
         else:
             await store.save(conn, draft, content, None)
+        await self._judge(conn, [current.article_id])
         return ImportOutcome.PROPOSED
 
     async def _recorded(

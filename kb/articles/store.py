@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from compagnon.db import Connection
 from kb.articles.model import PAGE, Content, Query, Version, columns, digest
+from kb.search.records import like_pattern
 
 T = TypeVar("T")
 
@@ -357,7 +358,7 @@ async def listing(conn: Connection, query: Query, ids: Sequence[int] | None) -> 
         "known_errors": query.known_errors,
         "look_after": query.look_after,
         "ids": None if ids is None else list(ids),
-        "like": f"%{query.text.replace('%', ' ')}%" if query.text and ids is None else "",
+        "like": like_pattern(query.text) if query.text and ids is None else "",
     }
     wanted = [CONDITIONS[name] for name, value in asked.items() if value or (name == "ids" and value is not None)]
     where = " AND ".join((IN_STATE[query.state], *wanted))

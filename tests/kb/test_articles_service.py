@@ -270,6 +270,24 @@ class TestImport:
         back = await articles.get(done.article_id)
         assert (back.gone_since, list(back.stale)) == (None, [])
 
+    @pytest.mark.parametrize("outcome", [ImportOutcome.PROPOSED, ImportOutcome.HELD])
+    async def test_what_is_back_changed_beside_members_text_is_not_gone(
+        self, articles: Articles, cast: Cast, outcome: ImportOutcome
+    ) -> None:
+        done = await articles.put_imported(runbook(), actor=Actor.system())
+        first = await articles.get(done.article_id)
+        ours = replace(first.content, condition="Ours.")
+        draft = await articles.save(done.article_id, ours, cast.alice, seen=first.digest)
+        await articles.submit(done.article_id, cast.alice, seen=draft.digest)
+        await articles.publish(done.article_id, cast.bruno, seen=draft.digest)
+        if outcome is ImportOutcome.HELD:
+            await articles.save(done.article_id, replace(ours, condition="More."), cast.alice, seen=draft.digest)
+        await articles.mark_gone("runbooks", ["node.md"], actor=Actor.system())
+        assert list((await articles.get(done.article_id)).stale) == ["gone"]
+        back = await articles.put_imported(runbook("d2", condition="Theirs."), actor=Actor.system())
+        assert back.outcome is outcome
+        assert "gone" not in (await articles.get(done.article_id)).stale
+
     async def test_what_members_withdrew_does_not_come_back(self, articles: Articles, cast: Cast) -> None:
         done = await articles.put_imported(runbook(), actor=Actor.system())
         first = await articles.get(done.article_id)
@@ -317,6 +335,20 @@ class TestBadInput:
             await articles.get(article_id)
         with pytest.raises(NotFound):
             await articles.save(article_id, QUEUE, cast.alice, seen="x")
+
+    @pytest.mark.parametrize("id", ["", "0", "012", "-1", "x", "²", str(2**63), "9" * 5000])
+    async def test_no_document_has_such_an_id(self, articles: Articles, cast: Cast, id: str) -> None:
+        await in_force(articles, cast)
+        assert await articles.document(id) is None
+
+    @pytest.mark.parametrize(
+        ("text", "found"), [("100%", True), ("a_b", True), ("c:\\", True), ("1_0", False), ("0% ", False)]
+    )
+    async def test_a_titles_signs_stand_for_themselves(
+        self, articles: Articles, cast: Cast, text: str, found: bool
+    ) -> None:
+        await articles.create(replace(QUEUE, title="Disque à 100%, c:\\a_b"), "fr", cast.alice)
+        assert (await articles.list(Query(state="open", text=text))).total == found
 
 
 async def tell(articles: Articles, article_id: int, members: tuple[Member, ...], *, solved: bool) -> None:
