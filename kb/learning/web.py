@@ -29,7 +29,7 @@ MAX_QUESTION = 4_000
 async def opened(member: Member, form: Form, search: Search, learning: Learning) -> None:
     """A library hit was opened (sent by the page's script, so that its link stays a plain link)."""
     kind, id = _document(form)
-    if search.in_library(kind):
+    if await search.has(kind, id):  # nothing is learned, nor sent to the index, about what there is not
         results = form.optional_integer("results", minimum=0, maximum=MANY_RESULTS)
         await learning.opened(member, form.value("q")[:MAX_QUESTION], kind, id, results=results)
 
@@ -45,7 +45,7 @@ async def asked(member: Member, form: Form, learning: Learning) -> None:
 async def confirmed(request: AnyRequest, member: Member, form: Form, search: Search, learning: Learning) -> Redirect:
     """The document answered the question (“this was it”); back to the results."""
     kind, id = _document(form)
-    if not search.in_library(kind):
+    if not await search.has(kind, id):
         raise NotFound(N_("There is no such document."))
     back = _back(form)
     if await learning.confirmed(member, back.text, kind, id):

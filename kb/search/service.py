@@ -95,6 +95,11 @@ class Search:
     def in_library(self, kind: str) -> bool:
         return kind in self._shelves
 
+    async def has(self, kind: str, id: str) -> bool:
+        """Whether there is such a library document now; for any text that somebody sends."""
+        shelf = self._shelves.get(kind)
+        return shelf is not None and id.isprintable() and await shelf.source.document(id) is not None
+
     def kinds(self) -> Sequence[Group]:
         """Every kind that can be searched, as groups without hits, in the order in which they are shown."""
         known: dict[str, Shelf | RecordSource] = {**self._shelves, **self._records}

@@ -159,6 +159,20 @@ async def test_opening_is_told_once_and_only_with_the_token(alice: Any, world: A
         rows = await (await conn.execute("SELECT document FROM learned_uses")).fetchall()
     assert rows == [("procedure:imp-001.fr",)]
     alice.headers["x-csrftoken"] = token
+    for none in (
+        "article:9",
+        f"article:{'9' * 30}",
+        "article:x",
+        "procedure:imp-999.fr",
+        "procedure:\0.fr",
+        "article:",
+    ):
+        assert (await alice.post("/search/opened", data={**body, "document": none})).status_code == 204
+        answer = await alice.post("/search/confirmed", data={"document": none, "query": "q=imprimante"})
+        assert answer.status_code == 404, none
+    async with world.kernel.db.connection() as conn:
+        rows = await (await conn.execute("SELECT document FROM learned_uses")).fetchall()
+    assert rows == [("procedure:imp-001.fr",)]
     for odd in ({}, {"q": "x"}, {**body, "document": ":"}, {**body, "results": "many"}, {**body, "q": "é" * 50_000}):
         assert (await alice.post("/search/opened", data=odd)).status_code == 204
 
