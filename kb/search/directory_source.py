@@ -28,11 +28,12 @@ class DirectorySource:
         found = await self._directory.search(query.text, limit, reader=member.id)
         return Found(hits=[_hit(client, rank) for rank, client in enumerate(found)])
 
-    async def preview(self, _member: Member, id: str) -> Panel | None:
-        """How to reach the client; every member may read the directory."""
+    async def preview(self, member: Member, id: str) -> Panel | None:
+        """How to reach a client that the search finds. Raises NotFound."""
         if not (id.isascii() and id.isdigit()) or len(id) > MAX_DIGITS:
             return None
-        return Panel(template="kb/client_preview.html", context={"sheet": await self._directory.sheet(int(id))})
+        sheet = await self._directory.sheet(int(id), reader=member.id)
+        return Panel(template="kb/client_preview.html", context={"sheet": sheet})
 
 
 def _hit(client: ClientHit, rank: int) -> Hit:

@@ -11,12 +11,12 @@ MAX_DIGITS = 18  # of an id; a bigint holds more
 
 
 def previewer(machines: Machines) -> Preview:
-    """Every member may see every machine: any member helps any client."""
+    """Shows what the search finds: ``search_store.READABLE`` says who may see a machine."""
 
-    async def preview(_member: Member, id: str) -> Panel | None:
+    async def preview(member: Member, id: str) -> Panel | None:
         if not (id.isascii() and id.isdigit()) or len(id) > MAX_DIGITS:
             return None
-        machine = await machines.find(int(id))
+        machine = await machines.found_by(member.id, int(id))
         if machine is None:
             return None
         context = {"machine": machine, "failing": await machines.failing_checks(machine.id)}

@@ -60,6 +60,7 @@ LIMIT %(limit)s
 """  # noqa: S608 - constants
 
 
+READS = f"SELECT FROM machines m WHERE m.id = %(id)s AND {READABLE}"
 SEARCH: Sequence[LiteralString] = ("", *(_search(count) for count in range(1, TERMS + 1)))
 
 
@@ -88,6 +89,11 @@ async def search(conn: Connection, reader: int, terms: Sequence[str], limit: int
     cursor = conn.cursor(row_factory=class_row(FoundMachine))
     bounds = {"candidates": CANDIDATES, "limit": limit}
     return await (await cursor.execute(SEARCH[len(terms)], {**values, **more, **bounds})).fetchall()
+
+
+async def readable(conn: Connection, reader: int, machine_id: int) -> bool:
+    """Whether there is such a machine, and ``reader`` may find it."""
+    return await (await conn.execute(READS, {"id": machine_id, "reader": reader})).fetchone() is not None
 
 
 def _pattern(term: str) -> str:

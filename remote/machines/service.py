@@ -15,7 +15,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from remote.machines import bounds, drift_store, store
+from remote.machines import bounds, drift_store, search_store, store
 from remote.machines.budget import Budget
 from remote.machines.facts import Facts, bounded_policy
 from remote.machines.model import (
@@ -58,6 +58,12 @@ class Machines:
     async def find(self, machine_id: int) -> Machine | None:
         async with self._db.connection() as conn:
             return await store.get(conn, machine_id)
+
+    async def found_by(self, reader: int, machine_id: int) -> Machine | None:
+        """The machine, where the search shows it to this member; None for one that was turned away."""
+        async with self._db.connection() as conn:
+            readable = await search_store.readable(conn, reader, machine_id)
+            return await store.get(conn, machine_id) if readable else None
 
     async def by_key(self, public_key: bytes) -> Machine | None:
         async with self._db.connection() as conn:

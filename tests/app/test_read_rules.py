@@ -288,6 +288,21 @@ async def test_previews_are_shown_to_members_only(world: World) -> None:
     assert panel is None
 
 
+@pytest.mark.parametrize(("kind", "table"), [("machine", "machines"), ("client", "clients")])
+async def test_what_nobody_finds_has_no_preview_either(world: World, kind: str, table: str) -> None:
+    previews = world.server.services.kb.search.previews
+    async with world.server.services.kernel.db.connection() as conn:
+        ids = dict(await (await conn.execute(f"SELECT name, id FROM {table}")).fetchall())
+    for rule in (rule for rule in RULES.values() if rule.kind == kind):
+        for who in WHO:
+            answer = await world.ask[who].get(
+                f"/search/preview/{kind}/{ids[rule.mark]}", headers={"HX-Request": "true"}
+            )
+            shown = who in rule.may
+            assert (answer.status_code == 200, rule.mark in answer.text) == (shown, shown), (who, rule.mark)
+        assert await previews.show(world.member("gone"), kind, str(ids[rule.mark])) is None, rule.mark
+
+
 async def test_each_source_filters_in_its_own_sql(world: World) -> None:
     """Even called by itself, for somebody who is no member any more."""
     for source in world.server.services.kb.search._records.values():

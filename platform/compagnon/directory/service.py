@@ -52,9 +52,11 @@ class Directory:
         async with self._db.connection() as conn:
             return {client.id: client for client in await store.several(conn, sorted(ids))}
 
-    async def sheet(self, client_id: int) -> Sheet:
-        """A client with sites, contacts, phones and mails. Raises NotFound."""
+    async def sheet(self, client_id: int, *, reader: int | None = None) -> Sheet:
+        """A client with sites, contacts, phones and mails; with ``reader`` as the search shows it. Raises NotFound."""
         async with self._db.connection() as conn:
+            if reader is not None and not await store.readable(conn, client_id, reader):
+                raise NotFound(UNKNOWN)
             return Sheet(
                 client=await _get(conn, client_id),
                 sites=tuple(await store.sites(conn, client_id)),

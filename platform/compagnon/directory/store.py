@@ -104,10 +104,17 @@ best AS MATERIALIZED (
 
 SEARCH: Sequence[LiteralString] = (EVERYONE, *(_search(count) for count in range(1, TERMS_LIMIT + 1)))
 
+READS = f"SELECT FROM clients WHERE id = %(id)s AND {READABLE}"
+
 
 async def get(conn: Connection, client_id: int) -> Client | None:
     cursor = conn.cursor(row_factory=class_row(Client))
     return await (await cursor.execute(GET, {"id": client_id})).fetchone()
+
+
+async def readable(conn: Connection, client_id: int, reader: int) -> bool:
+    """Whether there is such a client, and ``reader`` may find it."""
+    return await (await conn.execute(READS, {"id": client_id, "reader": reader})).fetchone() is not None
 
 
 async def several(conn: Connection, ids: Sequence[int]) -> list[Client]:
