@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kb.search.analysis import LOCALES
+from kb.search.model import SynonymGroup
 from kb.search.question import Question, Term, Word, sequence
 
 WEIGHT = 0.6  # of what the word itself is worth
-MAX_GROUPS = 2_000
+MAX_GROUPS = 2_000  # that the search reads; members cannot propose more
 MAX_MEMBERS = 20  # of one group
 MAX_ADDED = 8  # terms for one word
 
@@ -27,7 +28,7 @@ class Expression:
 class Thesaurus:
     """The groups, ready to be looked up. Made once for each state of the list."""
 
-    def __init__(self, groups: Sequence[tuple[str, ...]] = ()) -> None:
+    def __init__(self, groups: Sequence[SynonymGroup] = ()) -> None:
         self.groups = groups
         self._members: list[list[Expression]] = []
         self._beginning: dict[tuple[str, str], list[Expression]] = {}
@@ -65,9 +66,10 @@ class Thesaurus:
                 yield Term(other.terms[0], other.locale, weight, then=other.terms[1:], origin=origin)
 
 
-def _readings(number: int, group: Sequence[str]) -> Iterator[Expression]:
-    for text in group[:MAX_MEMBERS]:
-        for locale in LOCALES:
+def _readings(number: int, group: SynonymGroup) -> Iterator[Expression]:
+    """A group of one language is not read in the other: "pain" is bread in French only."""
+    for text in group.words[:MAX_MEMBERS]:
+        for locale in (group.locale,) if group.locale else LOCALES:
             if terms := sequence(text[:100], locale):
                 yield Expression(number, text, locale, terms)
 

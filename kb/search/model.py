@@ -67,6 +67,14 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymGroup:
+    """``words`` and expressions that mean the same in documents of ``locale``: "fr", "en", or "" for both."""
+
+    locale: str = ""
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """Why a document was ranked where it is: an English msgid with ``{named}`` fields, filled after translation."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from kb.search.model import Boost
+from kb.search.model import Boost, SynonymGroup
 
 
 class Synonyms(Protocol):
     """The list that members maintain."""
 
-    def groups(self) -> Sequence[tuple[str, ...]]:
-        """Words and expressions that mean the same, group by group, as published now. Called for every question:
-        cheap, and the same object until something changed.
+    def groups(self) -> Sequence[SynonymGroup]:
+        """The groups as published now, at most ``expanding.MAX_GROUPS``. Called for every question: cheap, and the
+        same object until something changed.
         """
         ...
 

@@ -17,6 +17,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from kb.search.model import SynonymGroup
 from kb.search.records import like_pattern
 from kb.synonyms import store
 from kb.synonyms.model import REASON_LIMIT, REASON_MINIMUM, History, State, Version, Wording
@@ -37,18 +38,18 @@ class Synonyms:
     def __init__(self, kernel: Kernel) -> None:
         self._db = kernel.db
         self._hub = kernel.hub
-        self._groups: tuple[tuple[str, ...], ...] = ()
+        self._groups: tuple[SynonymGroup, ...] = ()
 
     # for the search
 
-    def groups(self) -> Sequence[tuple[str, ...]]:
+    def groups(self) -> Sequence[SynonymGroup]:
         """The groups in force, as this process last read them: at its start, and whenever one changed anywhere."""
         return self._groups
 
     async def refresh(self) -> None:
         """Read the groups in force anew."""
         async with self._db.connection() as conn:
-            self._groups = tuple(wording.words for wording in await store.in_force(conn))
+            self._groups = tuple(await store.in_force(conn))
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:

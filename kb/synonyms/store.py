@@ -8,10 +8,11 @@ from typing import Any
 from psycopg.rows import class_row
 
 from compagnon.db import Connection
-from kb.synonyms.model import Version, Wording
+from kb.search.expanding import MAX_GROUPS
+from kb.search.model import SynonymGroup
+from kb.synonyms.model import Version
 
 LIST_LIMIT = 500  # groups shown
-FORCE_LIMIT = 5000  # groups that the search uses
 COLUMNS = """
 v.id, v.group_id, v.number, v.state, v.locale, v.words, v.removes, v.reason, v.author_id, author.name AS author_name,
 v.based_on, v.decided_by, decider.name AS decided_name, v.decided_at, v.remark, v.created_at
@@ -95,9 +96,9 @@ async def withdrawn(conn: Connection) -> list[Version]:
     return await _versions(conn, WITHDRAWN)
 
 
-async def in_force(conn: Connection) -> list[Wording]:
-    rows = await (await conn.execute(IN_FORCE, {"limit": FORCE_LIMIT})).fetchall()
-    return [Wording(locale=locale, words=tuple(words)) for locale, words in rows]
+async def in_force(conn: Connection) -> list[SynonymGroup]:
+    rows = await (await conn.execute(IN_FORCE, {"limit": MAX_GROUPS})).fetchall()
+    return [SynonymGroup(locale=locale, words=tuple(words)) for locale, words in rows]
 
 
 async def owner(

@@ -10,7 +10,7 @@ import pytest
 from compagnon.db import Database
 from kb.search.expanding import Thesaurus
 from kb.search.highlight import Highlighter
-from kb.search.model import Boost, Document, Filters, Reason
+from kb.search.model import Boost, Document, Filters, Reason, SynonymGroup
 from kb.search.question import ask
 from kb.search.service import Search
 from kb.search.whoosh_engine import WhooshEngine
@@ -45,10 +45,10 @@ class Shelf:
 
 
 class Groups:
-    def __init__(self, *groups: tuple[str, ...]) -> None:
-        self.now: Sequence[tuple[str, ...]] = groups
+    def __init__(self, *groups: tuple[str, ...], locale: str = "") -> None:
+        self.now: Sequence[SynonymGroup] = [SynonymGroup(locale=locale, words=words) for words in groups]
 
-    def groups(self) -> Sequence[tuple[str, ...]]:
+    def groups(self) -> Sequence[SynonymGroup]:
         return self.now
 
 
@@ -101,6 +101,25 @@ async def test_an_expression_must_stand_side_by_side(search: Search) -> None:
     assert "bsod" not in await found(search, "bleu")
 
 
+async def test_a_group_counts_in_documents_of_its_language_only(search: Search) -> None:
+    port = Groups(("messagerie", "queue"), locale="en")
+    search.synonyms(port)
+    assert await found(search, "messagerie") == ["mail", "queue.en"]
+    port.now = Groups(("messagerie", "queue"), ("print", "carte réseau"), locale="fr").now
+    assert await found(search, "messagerie") == ["mail"], "no French document holds the other word"
+    assert "card" in await found(search, "print")
+    port.now = Groups(("print", "carte réseau"), locale="en").now
+    assert "card" not in await found(search, "print")
+
+
+async def test_a_group_whose_language_is_corrected_is_read_anew(search: Search) -> None:
+    port = Groups(("print", "carte réseau"), locale="en")
+    search.synonyms(port)
+    assert "card" not in await found(search, "print")
+    port.now = Groups(("print", "carte réseau"), locale="fr").now
+    assert "card" in await found(search, "print")
+
+
 async def test_a_hit_says_which_synonym_it_holds(search: Search) -> None:
     search.synonyms(Groups(("écran bleu", "BSOD")))
     hits = {hit.id: hit for hit in await search.library("écran bleu")}
@@ -119,7 +138,7 @@ async def test_the_words_of_an_expression_are_marked_where_they_stand_together(s
 
 
 def test_a_word_of_an_expression_alone_is_not_marked() -> None:
-    question = Thesaurus([("écran bleu", "BSOD")]).expand(ask("bsod"))
+    question = Thesaurus([SynonymGroup(words=("écran bleu", "BSOD"))]).expand(ask("bsod"))
     pieces = Highlighter(question).pieces("L'écran est bleu ? Un câble bleu, un écran noir, un écran bleu, BSOD.", "fr")
     assert [piece.text for piece in pieces if piece.marked] == ["écran", "bleu", "écran", "bleu", "BSOD"]
 
@@ -128,9 +147,9 @@ async def test_the_list_may_change_at_any_time(search: Search) -> None:
     port = Groups()
     search.synonyms(port)
     assert "bsod" not in await found(search, "écran bleu")
-    port.now = [("écran bleu", "BSOD")]
+    port.now = Groups(("écran bleu", "BSOD")).now
     assert "bsod" in await found(search, "écran bleu")
-    port.now = [("", "!!!", "a" * 9_000), ("seul",)]
+    port.now = Groups(("", "!!!", "a" * 9_000), ("seul",)).now
     assert "bsod" not in await found(search, "écran bleu")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kb.search.expanding import Thesaurus
 from kb.search.highlight import WIDTH, Highlighter, plain, snippet_html
-from kb.search.model import Document, Piece
+from kb.search.model import Document, Piece, SynonymGroup
 from kb.search.question import ask
 
 
@@ -42,7 +42,7 @@ def test_unfinished_words_and_english_are_marked_too() -> None:
 
 def test_the_words_of_a_synonym_are_marked_as_this_language_reads_it() -> None:
     """Read in English, "ne" and "plus" are words like others."""
-    question = Thesaurus((("bloqué", "ne répond plus"),)).expand(ask("bloqué"))
+    question = Thesaurus((SynonymGroup(words=("bloqué", "ne répond plus")),)).expand(ask("bloqué"))
     highlighter = Highlighter(question)
     pieces = highlighter.pieces("Il ne sait plus rien : rien ne répond plus.", "fr")
     assert [piece.text for piece in pieces if piece.marked] == ["répond"]

@@ -11,6 +11,7 @@ import pytest
 from compagnon.audit import store as audit_store
 from compagnon.audit import verify
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
+from kb.search.model import SynonymGroup
 from kb.synonyms import starter
 from kb.synonyms.model import State, Wording
 
@@ -39,7 +40,7 @@ async def test_a_proposal_changes_nothing_until_another_member_approves_it(synon
         await synonyms.approve(cast.alice, proposal.id)
     assert synonyms.groups() == ()
     await synonyms.approve(cast.bruno, proposal.id)
-    assert synonyms.groups() == (BLUE.words,)
+    assert synonyms.groups() == (SynonymGroup(words=BLUE.words),)
     history = await synonyms.history(group_id)
     assert (history.current.number, history.current.decided_name, history.proposal) == (1, "Bruno Leroy", None)
     with pytest.raises(Conflict):
@@ -51,10 +52,10 @@ async def test_a_change_supersedes_and_the_end_withdraws(synonyms: Any, cast: An
     first = (await synonyms.history(group_id)).current
     wider = Wording(locale="", words=(*BLUE.words, "stop error"))
     await synonyms.propose_change(cast.bruno, group_id, wider, "Windows le dit ainsi.", seen=first.id)
-    assert synonyms.groups() == (BLUE.words,)
+    assert synonyms.groups() == (SynonymGroup(words=BLUE.words),)
     second = (await synonyms.history(group_id)).proposal
     await synonyms.approve(cast.alice, second.id)
-    assert synonyms.groups() == (wider.words,)
+    assert synonyms.groups() == (SynonymGroup(words=wider.words),)
     await synonyms.propose_change(cast.alice, group_id, wider, "Plus personne ne le dit.", seen=second.id, removes=True)
     await synonyms.approve(cast.chloe, (await synonyms.history(group_id)).proposal.id)
     assert synonyms.groups() == ()
@@ -89,7 +90,10 @@ async def test_no_word_is_in_two_groups_whatever_its_ending(synonyms: Any, cast:
 async def test_other_languages_may_share_a_word(synonyms: Any, cast: Any) -> None:
     await in_force(synonyms, cast, Wording(locale="fr", words=("pain", "baguette")))
     await in_force(synonyms, cast, Wording(locale="en", words=("pain", "ache")))
-    assert len(synonyms.groups()) == 2
+    assert synonyms.groups() == (
+        SynonymGroup(locale="fr", words=("pain", "baguette")),
+        SynonymGroup(locale="en", words=("pain", "ache")),
+    )
 
 
 async def test_two_groups_with_one_word_approved_at_once_become_one(synonyms: Any, cast: Any) -> None:
@@ -176,5 +180,5 @@ async def test_other_processes_hear_of_a_change(server: Any, cast: Any, settings
     async with running(other):
         await in_force(server.services.kb.synonyms, cast, BLUE)
         async with asyncio.timeout(10):
-            while other.kb.synonyms.groups() != (BLUE.words,):
+            while other.kb.synonyms.groups() != (SynonymGroup(words=BLUE.words),):
                 await asyncio.sleep(0.02)
