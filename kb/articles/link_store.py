@@ -33,6 +33,14 @@ DRAFT_FROM = f"""
 WHERE l.kind = %(kind)s AND l.ref = %(ref)s AND v.state IN ('draft', 'in_review') AND v.based_on IS NULL
 ORDER BY v.id LIMIT 1
 """
+# An article that nobody can read any more, because its only draft was discarded, is from nowhere.
+FROM = f"""
+{SELECT} JOIN article_links l ON l.article_id = v.article_id AND l.why = 'origin'
+WHERE v.article_id = %(id)s AND l.kind = %(kind)s AND l.ref = %(ref)s
+    AND (v.state IN ('draft', 'in_review') OR v.number IS NOT NULL)
+ORDER BY v.number DESC NULLS FIRST LIMIT 1
+"""
+LOCK_ORIGIN = "SELECT pg_advisory_xact_lock(hashtextextended('article from ' || %(kind)s || ' ' || %(ref)s, 0))"
 
 
 async def add(conn: Connection, article_id: int, link: Link) -> bool:
@@ -66,3 +74,13 @@ async def named_by(conn: Connection, kind: str, ref: str) -> list[Version]:
 
 async def draft_from(conn: Connection, kind: str, ref: str) -> Version | None:
     return await one(conn, Version, DRAFT_FROM, kind=kind, ref=ref)
+
+
+async def written_from(conn: Connection, article_id: int, kind: str, ref: str) -> Version | None:
+    """What is open of an article, else what is or was in force; None unless it was written from this ticket."""
+    return await one(conn, Version, FROM, id=article_id, kind=kind, ref=ref)
+
+
+async def lock_origin(conn: Connection, origin: Link) -> None:
+    """Until the end of the transaction nobody else begins an article from the same ticket."""
+    await conn.execute(LOCK_ORIGIN, {"kind": origin.kind, "ref": origin.ref})

@@ -145,6 +145,11 @@ class Articles(Importing):
         async with self._db.connection() as conn:
             return await link_store.draft_from(conn, kind, ref)
 
+    async def written_from(self, article_id: int, kind: str, ref: str) -> Version | None:
+        """What an editor goes on with of an article that was written from a ticket; None when it was not."""
+        async with self._db.connection() as conn:
+            return await link_store.written_from(conn, article_id, kind, ref)
+
     async def tie(self, article_id: int, link: Link, member: Member, *, conn: Connection) -> None:
         """Note, in the caller's transaction, that something belongs to an article; once is enough. Raises NotFound."""
         if await store.latest(conn, key(article_id)) is None:

@@ -79,15 +79,16 @@ async def save(
     request: AnyRequest, article_id: FromPath[int], form: Form, member: Member, members: Members, articles: Articles
 ) -> Template | Redirect:
     """Keep what was typed as the article's draft and, if asked, send it to review; a colleague's change is shown."""
-    content = content_of(form)
+    content, draft, seen = content_of(form), None, form.value("seen")
     try:
-        draft = await articles.save(article_id, content, member, seen=form.value("seen"))
+        draft = await articles.save(article_id, content, member, seen=seen)
         return await kept(request, draft, form, member, articles)
     except EditConflict as conflict:
         return await conflicting(request, conflict, member, members, articles)
     except (Invalid, NotReady) as error:
-        present = await articles.present(article_id)
-        return await refused(request, error, member, members, articles, content, form=form, present=present)
+        present = draft or await articles.present(article_id)
+        seen = draft.digest if draft else seen
+        return await refused(request, error, member, members, articles, content, form=form, present=present, seen=seen)
 
 
 @post("/articles/preview", status_code=200)
@@ -124,23 +125,31 @@ async def editing(
     content: Content,
     *,
     present: Version | None = None,
+    seen: str | None = None,
     form: Form | None = None,
     refusal: AppError | None = None,
     action: str = "",
     key: str = "",
 ) -> dict[str, Any]:
-    """What the editor's template needs. ``present``: the text that is being changed, None for a new article."""
+    """What the editor's template needs. ``present``: the text that is being changed, None for a new article.
+
+    ``seen``: the digest of the text that the writer began with, None when it is ``present``. Where nothing was kept it
+    stays what it was: what a colleague saved since has not been looked at.
+    """
     number = present.article_id if present else None
+    skills = await members.all_skills(locale=member.locale)
     return {
         "content": content,
         "present": present,
+        "seen": (present.digest if present else "") if seen is None else seen,
         "form": form or Form(),
         "refusal": refusal,
         "action": action or (f"/articles/{number}/edit" if number else "/articles/new"),
         "key": key or (f"article-{number}" if number else "article-new"),
         "files": await articles.files_of(number) if number else [],
         "environments": sorted({*await articles.environment_codes(), *content.applies_to}),
-        "all_skills": await members.all_skills(locale=member.locale),
+        "all_skills": skills,
+        "other_skills": [name for name in content.skills if name not in {skill.name for skill in skills}],
         **common(),
     }
 

@@ -61,8 +61,8 @@ class Writing(Shelf):
     ) -> Version:
         """A new draft. ``origin``: the ticket it is written from; the same ``request_key`` makes one article.
 
-        Raises Invalid (``field``), EditConflict when the request was made before and others wrote since, NotFound when
-        there is nothing of which it is a translation.
+        Raises Invalid (``field``), EditConflict when the request was made before and others wrote since or when a first
+        draft of this ``origin`` is open already, NotFound when there is nothing of which it is a translation.
         """
         checked, request_key = texts.clean(content), (request_key or "")[:KEY_LIMIT] or None
         if locale not in LOCALES:
@@ -70,12 +70,24 @@ class Writing(Shelf):
         if translates_id is not None:
             translates_id = (await self.present(translates_id)).article_id
         async with self._db.transaction() as conn:
+            if origin and (begun := await self._begun(conn, origin, checked, request_key)):
+                return begun
             article_id = await store.add(
                 conn, locale=locale, translates_id=translates_id, request_key=request_key
             ) or await store.by_key(conn, request_key or "")
             assert article_id is not None, "only a known key is not taken again"
             await self._begin(conn, article_id, checked, member, origin)
             return found(await store.opened(conn, article_id) or await store.latest(conn, article_id))
+
+    async def _begun(self, conn: Connection, origin: Link, content: Content, request_key: str | None) -> Version | None:
+        """The same text, begun from this origin before; None when there is no open draft of it but this request's."""
+        await link_store.lock_origin(conn, origin)
+        if request_key and await store.by_key(conn, request_key):
+            return None
+        known = await link_store.draft_from(conn, origin.kind, origin.ref)
+        if known and known.digest != digest(content):
+            raise EditConflict(known, content)
+        return known
 
     async def _begin(
         self, conn: Connection, article_id: int, content: Content, member: Member, origin: Link | None

@@ -111,6 +111,42 @@ async def test_two_who_write_at_once_lose_nothing(server, cast, client_for):
     assert "Celui d’Alice" in (await bruno.get(f"{here}/draft")).text
 
 
+async def test_a_refused_save_does_not_take_a_colleagues_text_as_read(server, cast, client_for):
+    alice, bruno = [await client_for(one) for one in (cast.alice, cast.bruno)]
+    here = await write(alice)
+    seen = hidden((await alice.get(f"{here}/edit")).text, "seen")
+    theirs = {**TYPED, "condition": "Celui de Bruno", "seen": seen}
+    assert (await bruno.post(f"{here}/edit", data=theirs)).status_code == 303
+    mine = {**TYPED, "condition": "Celui d’Alice", "seen": seen}
+    refused = await alice.post(f"{here}/edit", data={**mine, "source_url": "javascript:alert(1)"})
+    assert refused.status_code == 422
+    assert hidden(refused.text, "seen") == seen
+    mended = await alice.post(f"{here}/edit", data={**mine, "seen": hidden(refused.text, "seen")})
+    assert mended.status_code == 409
+    assert "Celui de Bruno" in (await bruno.get(f"{here}/draft")).text
+
+
+async def test_what_is_kept_but_not_ready_is_what_was_seen(server, cast, client_for):
+    alice = await client_for(cast.alice)
+    here = await write(alice)
+    seen = hidden((await alice.get(f"{here}/edit")).text, "seen")
+    kept = await alice.post(f"{here}/edit", data={**TYPED, "condition": "", "seen": seen, "then": "submit"})
+    assert kept.status_code == 422
+    again = {**TYPED, "seen": hidden(kept.text, "seen"), "then": "submit"}
+    assert (await alice.post(f"{here}/edit", data=again)).status_code == 303
+
+
+async def test_skills_that_the_directory_does_not_know_stay_with_the_article(server, cast, client_for):
+    alice = await client_for(cast.alice)
+    here = await write(alice, skills=["impression", "traceurs <A0>"])
+    page = (await alice.get(f"{here}/edit")).text
+    checked = re.findall(r'name="skills" value="([^"]+)" checked', page)
+    assert checked[-1] == "traceurs &lt;A0&gt;"
+    assert len(checked) == 2
+    refused = await alice.post(f"{here}/edit", data={**TYPED, "skills": ["traceurs"], "title": ""})
+    assert 'name="skills" value="traceurs" checked' in refused.text
+
+
 async def test_versions_stand_side_by_side(server, cast, client_for):
     alice, bruno = [await client_for(one) for one in (cast.alice, cast.bruno)]
     here = await published(alice, bruno)

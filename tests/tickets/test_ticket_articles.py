@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from compagnon.audit import Actor
 from compagnon.directory.model import ClientKind
+from kb.articles.model import Content
 from tickets.desk.model import NewTicket, State, Visibility
 
 SYMPTOM = "Rien ne sort, le voyant clignote. <script>alert(1)</script>"
@@ -70,7 +73,7 @@ async def test_the_draft_is_tied_to_its_ticket_and_gone_on_with_beside_it(server
     again = (await alice.get(f"/tickets/{ticket}/article")).text
     assert "Videz la file." in again
     seen, number = hidden(again, "seen"), hidden(again, "article")
-    more = {**typed, "remedy": "Videz la file, relancez.", "seen": seen, "then": "submit"}
+    more = {**typed, "remedy": "Videz la file, relancez.", "seen": seen, "article": number, "then": "submit"}
     sent = await alice.post(f"/tickets/{ticket}/article", data=more)
     assert sent.headers["location"] == f"/articles/{number}/draft"
     listed = (await alice.get(f"/tickets/{ticket}/articles")).text
@@ -93,11 +96,83 @@ async def test_two_who_write_from_one_ticket_lose_nothing(server, cast, client_f
     alice, bruno = [await client_for(one) for one in (cast.alice, cast.bruno)]
     first = {"title": "Un", "condition": "c", "remedy": "r", "request_key": uuid.uuid4().hex}
     await alice.post(f"/tickets/{ticket}/article", data=first)
-    seen = hidden((await bruno.get(f"/tickets/{ticket}/article")).text, "seen")
-    await alice.post(f"/tickets/{ticket}/article", data={**first, "remedy": "d'Alice", "seen": seen})
-    late = await bruno.post(f"/tickets/{ticket}/article", data={**first, "remedy": "de Bruno", "seen": seen})
+    page = (await bruno.get(f"/tickets/{ticket}/article")).text
+    known = {"seen": hidden(page, "seen"), "article": hidden(page, "article")}
+    await alice.post(f"/tickets/{ticket}/article", data={**first, "remedy": "d'Alice", **known})
+    mine = {**first, "remedy": "de Bruno", **known}
+    refused = await bruno.post(f"/tickets/{ticket}/article", data={**mine, "source_url": "javascript:alert(1)"})
+    assert refused.status_code == 422
+    assert {name: hidden(refused.text, name) for name in known} == known
+    late = await bruno.post(f"/tickets/{ticket}/article", data=mine)
     assert late.status_code == 409
     assert "de Bruno" in late.text
+
+
+async def test_two_who_begin_from_one_ticket_make_one_draft(server, cast, client_for, ticket):
+    alice, bruno = [await client_for(one) for one in (cast.alice, cast.bruno)]
+    pages = [(await one.get(f"/tickets/{ticket}/article")).text for one in (alice, bruno)]
+    mine, theirs = [
+        {"title": f"N° {n}", "condition": "c", "remedy": "r", "request_key": hidden(page, "request_key")}
+        for n, page in enumerate(pages)
+    ]
+    path = f"/tickets/{ticket}/article"
+    answers = await asyncio.gather(alice.post(path, data=mine), bruno.post(path, data=theirs))
+    assert sorted(answer.status_code for answer in answers) == [303, 409]
+    again = await asyncio.gather(alice.post(path, data=mine), bruno.post(path, data=theirs))
+    assert [one.status_code for one in again] == [one.status_code for one in answers], "a double click changes nothing"
+    assert len(await server.services.kb.articles.of("ticket", str(ticket))) == 1
+
+
+async def test_a_refused_first_draft_does_not_take_over_a_colleagues(server, cast, client_for, ticket):
+    alice, bruno = [await client_for(one) for one in (cast.alice, cast.bruno)]
+    path, key = f"/tickets/{ticket}/article", uuid.uuid4().hex
+    theirs = {"title": "De Bruno", "condition": "c", "remedy": "r", "request_key": uuid.uuid4().hex}
+    assert (await bruno.post(path, data=theirs)).status_code == 303
+    refused = await alice.post(path, data={**theirs, "title": "x" * 201, "request_key": key})
+    assert refused.status_code == 422
+    assert 'name="seen"' not in refused.text
+    assert hidden(refused.text, "request_key") == key
+    late = await alice.post(path, data={**theirs, "title": "D'Alice", "request_key": key})
+    assert late.status_code == 409
+    assert "De Bruno" in (await bruno.get(path)).text
+
+
+async def test_what_was_published_meanwhile_is_changed_and_not_written_twice(server, cast, client_for, ticket):
+    alice = await client_for(cast.alice)
+    path = f"/tickets/{ticket}/article"
+    typed = {"title": "Un", "condition": "c", "remedy": "r", "request_key": uuid.uuid4().hex}
+    await alice.post(path, data=typed)
+    page = (await alice.get(path)).text
+    known, articles = {"seen": hidden(page, "seen"), "article": hidden(page, "article")}, server.services.kb.articles
+    number = int(known["article"])
+    better = replace((await articles.present(number)).content, condition="Mieux.")
+    draft = await articles.save(number, better, cast.chloe, seen=known["seen"])
+    await articles.submit(number, cast.chloe, seen=draft.digest)
+    await articles.publish(number, cast.bruno, seen=draft.digest)
+    late = await alice.post(path, data={**typed, "remedy": "de plus", **known})
+    assert late.status_code == 409
+    assert [one.article_id for one in await server.services.kb.articles.of("ticket", str(ticket))] == [number]
+    kept = await alice.post(path, data={**typed, "remedy": "de plus", "article": number, "seen": draft.digest})
+    assert kept.headers["location"] == f"/articles/{number}/edit"
+    assert [one.article_id for one in await server.services.kb.articles.of("ticket", str(ticket))] == [number]
+
+
+async def test_a_discarded_draft_or_one_of_elsewhere_begins_a_new_one(server, cast, client_for, ticket):
+    alice = await client_for(cast.alice)
+    path, articles = f"/tickets/{ticket}/article", server.services.kb.articles
+    typed = {"title": "Un", "condition": "c", "remedy": "r"}
+    await alice.post(path, data={**typed, "request_key": uuid.uuid4().hex})
+    page = (await alice.get(path)).text
+    known = {"seen": hidden(page, "seen"), "article": hidden(page, "article")}
+    await articles.discard(int(known["article"]), cast.alice, seen=known["seen"])
+    for _ in range(2):
+        assert (await alice.post(path, data={**typed, "remedy": "autre", **known})).status_code == 303
+    (fresh,) = await server.services.kb.articles.of("ticket", str(ticket))
+    assert fresh.article_id != int(known["article"])
+    elsewhere = await articles.create(Content(title="Ailleurs"), "fr", cast.bruno)
+    odd = {**typed, "article": elsewhere.article_id, "seen": elsewhere.digest}
+    assert (await alice.post(path, data=odd)).status_code == 409
+    assert (await articles.present(elsewhere.article_id)).title == "Ailleurs"
 
 
 async def test_an_address_in_a_message_ties_the_article(server, cast, client_for, ticket):

@@ -49,14 +49,28 @@ class TicketArticles:
         )
 
     async def write(
-        self, ticket_id: int, content: Content, member: Member, *, locale: str, request_key: str, seen: str
+        self,
+        ticket_id: int,
+        content: Content,
+        member: Member,
+        *,
+        locale: str,
+        request_key: str,
+        article_id: int | None = None,
+        seen: str = "",
     ) -> Version:
-        """Begin the draft, or go on with the one that was begun from this ticket. Raises Invalid, EditConflict."""
+        """Begin the draft, or go on with ``article_id``, which was written from this ticket and of which ``seen`` was.
+
+        Raises Invalid, EditConflict when somebody else wrote in it, or began one from this ticket, in the meantime.
+        """
         ticket = await self._desk.get(ticket_id)
-        draft = await self._draft(ticket)
-        if draft and seen:
-            return await self._articles.save(draft.article_id, content, member, seen=seen)
+        if article_id and seen and await self.written(ticket_id, article_id):
+            return await self._articles.save(article_id, content, member, seen=seen)
         return await self._articles.create(content, locale, member, origin=origin(ticket), request_key=request_key)
+
+    async def written(self, ticket_id: int, article_id: int | None) -> Version | None:
+        """What is there of an article that was written from this ticket; None of all others."""
+        return await self._articles.written_from(article_id, "ticket", str(ticket_id)) if article_id else None
 
     async def of(self, ticket_id: int) -> Sequence[Version]:
         """The articles that belong to a ticket: written from it, or named in it."""

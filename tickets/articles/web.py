@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from litestar import Controller, get, post
 from litestar.params import FromPath
@@ -14,11 +15,10 @@ from compagnon.errors import AppError, Invalid
 from compagnon.web.forms import Form
 from compagnon.web.render import fragment, page
 from kb.articles.errors import EditConflict, NotReady
-from kb.articles.model import Content
 from kb.articles.reading import content_of
 from kb.articles.service import Articles
 from kb.articles.web_edit import conflicting, editing, kept
-from tickets.articles.service import TicketArticles
+from tickets.articles.service import Beginning, TicketArticles
 from tickets.desk.service import Desk
 from tickets.web import AnyRequest
 
@@ -45,7 +45,7 @@ class TicketArticlePages(Controller):
         ticket_articles: TicketArticles,
     ) -> Template:
         """The article editor with the ticket's own words filled in and its conversation beside it."""
-        return await _page(request, ticket_id, member, members, articles, ticket_articles)
+        return await _page(request, await ticket_articles.begin(ticket_id), member, members, articles)
 
     @post("/article", status_code=200)
     async def write(
@@ -59,44 +59,48 @@ class TicketArticlePages(Controller):
         ticket_articles: TicketArticles,
     ) -> Template | Redirect:
         """Keep the draft of the article that is written from a ticket, or send it to review."""
-        content = content_of(form)
+        content, draft = content_of(form), None
+        article_id, seen = form.optional_identity("article"), form.value("seen")
         key, locale = form.value("request_key")[:64], form.value("locale") or member.locale
         try:
             draft = await ticket_articles.write(
-                ticket_id, content, member, locale=locale, request_key=key, seen=form.value("seen")
+                ticket_id, content, member, locale=locale, request_key=key, article_id=article_id, seen=seen
             )
-            return await kept(request, draft, form, member, articles, back=f"/tickets/{ticket_id}/article")
+            back = f"/tickets/{ticket_id}/article" if draft.open and draft.based_on is None else ""
+            return await kept(request, draft, form, member, articles, back=back)
         except EditConflict as conflict:
             return await conflicting(request, conflict, member, members, articles)
         except (Invalid, NotReady) as error:
+            present = draft or (await ticket_articles.written(ticket_id, article_id) if seen else None)
+            begun = replace(await ticket_articles.begin(ticket_id), draft=present, content=content)
             return await _page(
-                request, ticket_id, member, members, articles, ticket_articles, typed=content, form=form, refusal=error
-            )
+                request, begun, member, members, articles, seen=draft.digest if draft else seen, form=form,
+                refusal=error,
+            )  # fmt: skip
 
 
 async def _page(
     request: AnyRequest,
-    ticket_id: int,
+    begun: Beginning,
     member: Member,
     members: Members,
     articles: Articles,
-    ticket_articles: TicketArticles,
     *,
-    typed: Content | None = None,
+    seen: str | None = None,
     form: Form | None = None,
     refusal: AppError | None = None,
 ) -> Template:
-    begun = await ticket_articles.begin(ticket_id)
     shown = await editing(
         member,
         members,
         articles,
-        typed or begun.content,
+        begun.content,
         present=begun.draft,
+        seen=seen,
         form=form or Form(initial={"request_key": uuid.uuid4().hex, "locale": member.locale}),
         refusal=refusal,
-        action=f"/tickets/{ticket_id}/article",
-        key=f"ticket-{ticket_id}",
+        action=f"/tickets/{begun.ticket.id}/article",
+        key=f"ticket-{begun.ticket.id}",
     )
     return page(
         request,
