@@ -109,13 +109,16 @@ async def similar(request: AnyRequest, form: Form, articles: Articles) -> Templa
 async def kept(
     request: AnyRequest, draft: Version, form: Form, member: Member, articles: Articles, *, back: str = ""
 ) -> Redirect:
-    """Where to go once a draft is kept: on with writing (``back``, else the editor), or to its review."""
+    """Where to go once a draft is kept: on with writing (``back``, else the editor), or to its review.
+
+    ``#kept`` tells the page's script that the browser's own copy of what was typed is no longer needed.
+    """
     if form.value("then") == "submit":
         await articles.submit(draft.article_id, member, seen=draft.digest)
         toast(request, N_("It is in review now: another member's yes publishes it."))
-        return redirect(draft.url)
+        return redirect(f"{draft.url}#kept")
     toast(request, N_("The draft is kept."))
-    return redirect(back or f"/articles/{draft.article_id}/edit")
+    return redirect(f"{back or f'/articles/{draft.article_id}/edit'}#kept")
 
 
 async def editing(

@@ -14,7 +14,7 @@ from wired_fixtures import PASSWORD
 
 from compagnon.audit import Actor
 from compagnon.directory.model import ClientKind
-from kb.articles.model import Content, Solution
+from kb.articles.model import Content, Link, Solution
 from tickets.desk.model import NewTicket, State, Visibility
 
 pytestmark = pytest.mark.browser
@@ -67,6 +67,10 @@ async def ticket(server: Any, cast: Any) -> int:
     return ticket_id
 
 
+def origin(ticket: int) -> Link:
+    return Link(kind="ticket", ref=str(ticket), why="origin", label="", url=f"/tickets/{ticket}")
+
+
 async def test_from_a_solved_ticket_to_what_a_colleague_finds_and_follows(
     server: Any, cast: Any, ticket: int, signed_in: Any
 ) -> None:
@@ -101,7 +105,7 @@ async def test_from_a_solved_ticket_to_what_a_colleague_finds_and_follows(
     await david.locator('button[name="solved"][value="yes"]').click()
     await expect(david.locator('button[name="solved"][value="yes"]')).to_have_attribute("aria-pressed", "true")
     await alice.goto(f"/tickets/{ticket}")
-    await expect(alice.get_by_role("link", name="Voyant orange, plus rien ne sort")).to_be_visible()
+    await expect(alice.locator("a.grow", has_text="Voyant orange, plus rien ne sort")).to_be_visible()
 
 
 async def test_what_was_typed_comes_back_with_all_its_causes(server: Any, cast: Any, signed_in: Any) -> None:
@@ -123,6 +127,72 @@ async def test_what_was_typed_comes_back_with_all_its_causes(server: Any, cast: 
     await page.wait_for_url("**/articles/*/edit")
     await expect(page.locator("#f-cause-2")).to_have_value("La seconde cause")
     assert await page.get_by_role("button", name="Le reprendre").count() == 0
+
+
+async def test_what_comes_back_is_laid_beside_what_a_colleague_saved_since(
+    server: Any, cast: Any, signed_in: Any
+) -> None:
+    articles = server.services.kb.articles
+    draft = await articles.create(Content(title="File bloquée", condition="Au début"), "fr", cast.alice)
+    page = await signed_in(cast.alice)
+    await page.goto(f"/articles/{draft.article_id}/edit")
+    await page.fill("#f-condition", "Celui d’Alice")
+    await page.goto("/articles")
+    theirs = replace(draft.content, condition="Celui de Bruno")
+    await articles.save(draft.article_id, theirs, cast.bruno, seen=draft.digest)
+    await page.goto(f"/articles/{draft.article_id}/edit")
+    await page.get_by_role("button", name="Le reprendre").click()
+    await expect(page.locator("#f-condition")).to_have_value("Celui d’Alice")
+    await page.keyboard.press("Control+s")
+    await page.locator(".diff-field").first.wait_for()
+    assert (await articles.present(draft.article_id)).condition == "Celui de Bruno"
+    await expect(page.locator("#f-condition")).to_have_value("Celui d’Alice")
+    await page.goto("/articles")
+    await page.goto(f"/articles/{draft.article_id}/edit")
+    await expect(page.get_by_role("button", name="Le reprendre")).to_be_visible()  # the conflict kept nothing
+
+
+async def test_of_a_tickets_article_what_comes_back_does_not_replace_a_colleagues_draft(
+    server: Any, cast: Any, ticket: int, signed_in: Any
+) -> None:
+    page = await signed_in(cast.alice)
+    await page.goto(f"/tickets/{ticket}/article")
+    await page.fill("#f-title", "Celui d’Alice")
+    await page.goto("/articles")
+    writing = Content(title="Celui de Bruno")
+    await server.services.kb.articles.create(writing, "fr", cast.bruno, origin=origin(ticket))
+    await page.goto(f"/tickets/{ticket}/article")
+    await page.get_by_role("button", name="Le reprendre").click()
+    await page.keyboard.press("Control+s")
+    await page.locator(".diff-field").first.wait_for()
+    (known,) = await server.services.kb.articles.of("ticket", str(ticket))
+    assert known.title == "Celui de Bruno"
+
+
+async def test_what_the_server_has_is_not_offered_again_and_what_it_refused_is(
+    server: Any, cast: Any, signed_in: Any
+) -> None:
+    page = await signed_in(cast.alice)
+    again = page.get_by_role("button", name="Le reprendre")
+    await page.goto("/articles/new")
+    await page.fill("#f-title", "  Trop d’espace  ")
+    await page.fill("#f-condition", "Rien ne sort.")
+    await page.fill("#f-remedy-1", "Videz la file.")
+    await page.locator("details.article-more summary").click()
+    await page.fill("#f-source_url", "javascript:alert(1)")
+    await page.locator('button[value="submit"]').click()
+    await page.locator(".notice-danger").wait_for()
+    assert await again.count() == 0  # it is on the page
+    await page.goto("/articles")
+    await page.goto("/articles/new")
+    await again.click()
+    await page.locator("details.article-more summary").click()
+    await page.fill("#f-source_url", "")
+    await page.locator('button[value="submit"]').click()
+    await page.wait_for_url("**/articles/*/draft")
+    await page.goto("/articles/new")
+    await expect(page.locator("#f-title")).to_have_value("")
+    assert await again.count() == 0
 
 
 async def test_hostile_text_is_read_and_nothing_else(server: Any, cast: Any, signed_in: Any) -> None:

@@ -38,11 +38,11 @@ def hidden(html: str, name: str) -> str:
 async def write(client, **changes):
     answer = await client.post("/articles/new", data={**TYPED, "request_key": "k", **changes})
     assert answer.status_code == 303, answer.text
-    return answer.headers["location"].removesuffix("/edit")
+    return answer.headers["location"].removesuffix("/edit#kept")
 
 
 async def published(alice, bruno, **changes):
-    here = (await write(alice, then="submit", **changes)).removesuffix("/draft")
+    here = (await write(alice, then="submit", **changes)).removesuffix("/draft#kept")
     seen = hidden((await bruno.get(f"{here}/draft")).text, "seen")
     done = await bruno.post(f"{here}/publish", data={"seen": seen})
     assert done.status_code == 303, done.text
@@ -56,7 +56,7 @@ async def test_from_the_editor_through_another_members_review_into_force(server,
     assert (await bruno.get(here)).headers["location"] == f"{here}/draft"
     seen = hidden((await alice.get(f"{here}/edit")).text, "seen")
     sent = await alice.post(f"{here}/edit", data={**TYPED, "seen": seen, "then": "submit"})
-    assert sent.headers["location"] == f"{here}/draft"
+    assert sent.headers["location"] == f"{here}/draft#kept"
     own = await alice.get(f"{here}/draft")
     assert "/publish" not in own.text
     refused = await alice.post(f"{here}/publish", data={"seen": seen})
@@ -82,7 +82,7 @@ async def test_what_is_missing_keeps_it_from_review_but_not_from_being_kept(serv
     again = await alice.post(
         f"/articles/{number}/edit", data={**TYPED, "seen": hidden(answer.text, "seen"), "then": "submit"}
     )
-    assert again.headers["location"] == f"/articles/{number}/draft"
+    assert again.headers["location"] == f"/articles/{number}/draft#kept"
 
 
 async def test_what_is_refused_stays_in_the_form(server, cast, client_for):

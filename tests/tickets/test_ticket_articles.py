@@ -69,13 +69,13 @@ async def test_the_draft_is_tied_to_its_ticket_and_gone_on_with_beside_it(server
     }
     for _ in range(2):  # a double click
         kept = await alice.post(f"/tickets/{ticket}/article", data=typed)
-        assert kept.headers["location"] == f"/tickets/{ticket}/article"
+        assert kept.headers["location"] == f"/tickets/{ticket}/article#kept"
     again = (await alice.get(f"/tickets/{ticket}/article")).text
     assert "Videz la file." in again
     seen, number = hidden(again, "seen"), hidden(again, "article")
     more = {**typed, "remedy": "Videz la file, relancez.", "seen": seen, "article": number, "then": "submit"}
     sent = await alice.post(f"/tickets/{ticket}/article", data=more)
-    assert sent.headers["location"] == f"/articles/{number}/draft"
+    assert sent.headers["location"] == f"/articles/{number}/draft#kept"
     listed = (await alice.get(f"/tickets/{ticket}/articles")).text
     assert listed.count("File bloquée") == 1
     articles = server.services.kb.articles
@@ -153,7 +153,7 @@ async def test_what_was_published_meanwhile_is_changed_and_not_written_twice(ser
     assert late.status_code == 409
     assert [one.article_id for one in await server.services.kb.articles.of("ticket", str(ticket))] == [number]
     kept = await alice.post(path, data={**typed, "remedy": "de plus", "article": number, "seen": draft.digest})
-    assert kept.headers["location"] == f"/articles/{number}/edit"
+    assert kept.headers["location"] == f"/articles/{number}/edit#kept"
     assert [one.article_id for one in await server.services.kb.articles.of("ticket", str(ticket))] == [number]
 
 

@@ -2,6 +2,7 @@
 // the server has it. On the review page it says when somebody else changed what is being reviewed.
 
 const form = document.getElementById("article-form");
+const SUBMITTED = "article:submitted";
 const changed = document.getElementById("article-changed");
 
 if (changed) {
@@ -10,7 +11,27 @@ if (changed) {
   });
 }
 
+const submitted = takeSubmitted();
+if (location.hash === "#kept" || form?.dataset.answer === "kept") forgetSubmitted();
 if (form) startEditor();
+
+// What was in the forms that were sent last from this tab, by the key it is kept under. Asked once: an error page does
+// not come here, and whatever page comes after it says nothing about what was sent.
+function takeSubmitted() {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(SUBMITTED)) ?? {};
+    sessionStorage.removeItem(SUBMITTED);
+    return found;
+  } catch { return {}; }
+}
+
+// The server has it. What another tab has kept under the same key since stays.
+function forgetSubmitted() {
+  for (const [key, typed] of Object.entries(submitted)) {
+    try { if (JSON.parse(localStorage.getItem(key))?.typed === typed) localStorage.removeItem(key); } catch { /* not ours */ }
+  }
+  if (location.hash === "#kept") history.replaceState(history.state, "", location.pathname + location.search);
+}
 
 function startEditor() {
   const pairs = document.getElementById("article-pairs");
@@ -59,16 +80,29 @@ function startEditor() {
 
   function startKeeping() {
     const began = typed();
-    const keep = () => { try { localStorage.setItem(key, JSON.stringify({ at: Date.now(), typed: typed() })); } catch { /* full or forbidden */ } };
+    const refused = form.dataset.answer === "refused";
     let timer = 0;
     let kept = null;
     try { kept = JSON.parse(localStorage.getItem(key)); } catch { /* not ours */ }
-    // What the server answered to this very text is on the page already; anything else is offered back.
-    if (kept && kept.typed !== began) offer(kept.typed);
-    else localStorage.removeItem(key);
+    // What is on the page already is not offered; only what the server has is forgotten.
+    const shown = kept && (kept.typed === began || (refused && submitted[key] === kept.typed));
+    if (kept && !shown) offer(kept);
+    else if (!refused) localStorage.removeItem(key);
     form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(keep, 300); });
-    form.addEventListener("submit", () => { clearTimeout(timer); keep(); });
+    form.addEventListener("submit", () => { clearTimeout(timer); keep(); remember(refused); });
     window.addEventListener("beforeunload", () => { if (typed() !== began) keep(); });
+  }
+
+  // With the text that it was typed upon: brought back upon another one, the server shows both.
+  function keep() {
+    const entry = { at: Date.now(), typed: typed(), seen: form.elements.seen?.value ?? "", article: form.elements.article?.value ?? "" };
+    try { localStorage.setItem(key, JSON.stringify(entry)); } catch { /* full or forbidden */ }
+  }
+
+  // After a refusal the page may have another key than the one under which the text was kept first.
+  function remember(refused) {
+    const all = { ...(refused ? submitted : {}), [key]: typed() };
+    try { sessionStorage.setItem(SUBMITTED, JSON.stringify(all)); } catch { /* full or forbidden */ }
   }
 
   function offer(kept) {
@@ -76,15 +110,17 @@ function startEditor() {
     const words = document.createElement("div");
     const yes = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm btn-primary", textContent: form.dataset.restoreYes });
     const no = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm btn-ghost", textContent: form.dataset.restoreNo });
-    yes.addEventListener("click", () => { bringBack(JSON.parse(kept)); notice.remove(); });
+    yes.addEventListener("click", () => { bringBack(kept); notice.remove(); });
     no.addEventListener("click", () => { localStorage.removeItem(key); notice.remove(); });
     words.append(form.dataset.restore + " ", yes, " ", no);
     notice.append(words);
     form.before(notice);
   }
 
-  function bringBack(entries) {
-    const values = grouped(entries);
+  function bringBack(kept) {
+    const values = grouped(JSON.parse(kept.typed));
+    if (kept.seen) { setHidden("seen", kept.seen); setHidden("article", kept.article); }
+    else if (form.elements.seen && kept.seen === "") form.elements.seen.value = "";
     while (pairs.querySelectorAll("[data-pair]").length < (values.get("remedy") ?? []).length) addPair();
     const used = new Map();
     for (const field of form.elements) {
@@ -94,6 +130,11 @@ function startEditor() {
       else { field.value = found[used.get(field.name) ?? 0] ?? ""; used.set(field.name, (used.get(field.name) ?? 0) + 1); }
     }
     form.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  function setHidden(name, value) {
+    if (!form.elements[name]) form.append(Object.assign(document.createElement("input"), { type: "hidden", name }));
+    form.elements[name].value = value;
   }
 
   function grouped(entries) {
