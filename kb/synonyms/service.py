@@ -17,6 +17,7 @@ from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from kb.search.expanding import MAX_GROUPS
 from kb.search.model import SynonymGroup
 from kb.search.records import like_pattern
 from kb.synonyms import store
@@ -30,6 +31,8 @@ GONE = N_("There is no such group of synonyms.")
 JUDGED = N_("This proposal was judged meanwhile.")
 MOVED = N_("This group was changed meanwhile: please look at it as it is now.")
 TAKEN = N_("“{word}” is in another group, or reads like one of its words: {others}. Propose a change of that one.")
+
+FULL = N_("There are {limit} groups already, the most that the search reads. Propose the end of one that nobody needs.")
 
 
 class Synonyms:
@@ -100,9 +103,10 @@ class Synonyms:
             return await self._history(conn, group_id)
 
     async def check(self, wording: Wording, *, group_id: int = 0) -> None:
-        """Raises Invalid for a bad group, and Conflict naming the other group that has one of its words."""
+        """Raises Invalid for a bad group, Conflict for one too many, or naming the group that has one of its words."""
         check(wording)
         async with self._db.connection() as conn:
+            await _check_room(conn, group_id)
             await self._check_free(conn, wording, group_id)
 
     # changing
@@ -110,7 +114,7 @@ class Synonyms:
     async def propose(self, member: Member, wording: Wording, reason: str, *, request_key: str | None = None) -> int:
         """Propose a new group; its id. The same request (``request_key``, a UUID) sent twice proposes one.
 
-        Raises Invalid, Conflict (a word of another group).
+        Raises Invalid, Conflict (a word of another group, more groups than the search reads).
         """
         check(wording)
         reason = _reason(reason)
@@ -119,6 +123,7 @@ class Synonyms:
                 known = await store.requested(conn, member.id, request_key) if request_key else None
                 if known:
                     return known
+                await _check_room(conn, 0)
                 await self._check_free(conn, wording, 0)
                 group_id = await store.add_group(conn)
                 await self._keep(conn, member, group_id, wording, reason, request_key=request_key)
@@ -151,6 +156,7 @@ class Synonyms:
             history = await self._history(conn, group_id)
             _check_base(history, seen, wording, removes=removes)
             if not removes:
+                await _check_room(conn, group_id)
                 await self._check_free(conn, wording, group_id)
             await self._keep(
                 conn, member, group_id, wording, reason, removes=removes, based_on=seen, request_key=request_key
@@ -201,6 +207,8 @@ class Synonyms:
 
     async def _publish(self, conn: Connection, version: Version, member: Member) -> None:
         words = [] if version.removes else readings(version.wording)
+        if not version.removes:
+            await _check_room(conn, version.group_id)
         await self._check_free(conn, version.wording, version.group_id, words)
         await store.supersede(conn, version.group_id)
         if not await store.approve(conn, version, member.id):
@@ -258,6 +266,11 @@ class Synonyms:
         subject = f"synonyms:{version.group_id}"
         actor = Actor.member(member.id)
         await audit.record(conn, actor=actor, action=action, subject=subject, details={**known, **details})
+
+
+async def _check_room(conn: Connection, group_id: int) -> None:
+    if await store.full(conn, group_id):
+        raise Conflict(FULL, limit=MAX_GROUPS)
 
 
 def _check_base(history: History, seen: int, wording: Wording, *, removes: bool) -> None:

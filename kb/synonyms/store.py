@@ -33,6 +33,12 @@ PROPOSED = f"{SELECT} WHERE v.state = 'proposed' ORDER BY v.id LIMIT %(limit)s"
 WAITING = f"{SELECT} WHERE v.state = 'proposed' AND v.author_id <> %(member)s ORDER BY v.id LIMIT %(limit)s"
 WITHDRAWN = f"{SELECT} WHERE v.state = 'withdrawn' ORDER BY v.decided_at DESC LIMIT 50"
 IN_FORCE = "SELECT locale, words FROM synonym_versions WHERE state = 'published' ORDER BY group_id LIMIT %(limit)s"
+# Proposals count, so that what is proposed can be approved. A group in force may change however many there are.
+FULL = """
+SELECT count(DISTINCT group_id) FILTER (WHERE group_id <> %(group_id)s) >= %(limit)s
+    AND NOT bool_or(group_id = %(group_id)s AND state = 'published')
+FROM synonym_versions WHERE state IN ('published', 'proposed') AND NOT removes
+"""
 OWNERS = """
 SELECT r.locale, r.reading, r.group_id, array_to_string(v.words, ' = ')
 FROM unnest(%(locales)s::text[], %(readings)s::text[]) AS wanted (locale, reading)
@@ -99,6 +105,12 @@ async def withdrawn(conn: Connection) -> list[Version]:
 async def in_force(conn: Connection) -> list[SynonymGroup]:
     rows = await (await conn.execute(IN_FORCE, {"limit": MAX_GROUPS})).fetchall()
     return [SynonymGroup(locale=locale, words=tuple(words)) for locale, words in rows]
+
+
+async def full(conn: Connection, group_id: int) -> bool:
+    """Whether there are already as many groups as the search reads, so that this one would never act."""
+    row = await (await conn.execute(FULL, {"group_id": group_id, "limit": MAX_GROUPS})).fetchone()
+    return bool(row and row[0])
 
 
 async def owner(

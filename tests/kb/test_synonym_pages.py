@@ -39,6 +39,14 @@ async def test_the_preview_counts_what_each_word_would_find_more(pages: Any) -> 
     assert '>introuvable</th><td class="num">0</td><td class="num"><strong>+4</strong>' in cells
 
 
+async def test_the_preview_counts_documents_of_the_groups_language_only(pages: Any) -> None:
+    """All on the shelf are French."""
+    for locale, count in (("fr", 2), ("en", 0)):
+        sent = {"words": "BSOD, introuvable", "locale": locale}
+        answer = await pages.post("/search/synonyms/preview", data=sent, headers={"HX-Request": "true"})
+        assert f'>BSOD</th><td class="num">{count}</td>' in answer.text, locale
+
+
 @pytest.mark.parametrize("words", ["", "seul", "x" * 5000, "mon, proxy", '«a», "b"', "a\x00b, c", "= = =,;"])
 async def test_the_preview_takes_anything(pages: Any, words: str) -> None:
     sent = {"words": words, "locale": "fr"}

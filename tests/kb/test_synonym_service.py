@@ -11,6 +11,7 @@ import pytest
 from compagnon.audit import store as audit_store
 from compagnon.audit import verify
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
+from kb.search.expanding import MAX_GROUPS
 from kb.search.model import SynonymGroup
 from kb.synonyms import starter
 from kb.synonyms.model import State, Wording
@@ -94,6 +95,37 @@ async def test_other_languages_may_share_a_word(synonyms: Any, cast: Any) -> Non
         SynonymGroup(locale="fr", words=("pain", "baguette")),
         SynonymGroup(locale="en", words=("pain", "ache")),
     )
+
+
+MANY = """
+WITH made AS (INSERT INTO synonym_groups SELECT FROM generate_series(1, %(count)s) RETURNING id)
+INSERT INTO synonym_versions (group_id, locale, words, removes, reason, author_id, state, number, decided_at,
+    decided_by)
+SELECT id, '', ARRAY['un' || id, 'deux' || id], false, 'Beaucoup.', %(author)s, 'published', 1, now(), %(other)s
+FROM made
+"""
+
+
+async def test_no_more_groups_are_proposed_than_the_search_reads(synonyms: Any, cast: Any, services: Any) -> None:
+    async with services.kernel.db.transaction() as conn:
+        await conn.execute(MANY, {"count": MAX_GROUPS - 2, "author": cast.alice.id, "other": cast.bruno.id})
+    group_id = await in_force(synonyms, cast, BLUE)
+    last = await synonyms.propose(cast.alice, PROXY, "Les deux se disent.")
+    other = Wording(locale="fr", words=("massicot", "rogneuse"))
+    for refused in (synonyms.check(other), synonyms.propose(cast.alice, other, "Les deux se disent.")):
+        with pytest.raises(Conflict, match="2000 groups already"):
+            await refused
+    await synonyms.approve(cast.bruno, (await synonyms.history(last)).proposal.id)
+    assert len(synonyms.groups()) == MAX_GROUPS
+    assert SynonymGroup(words=PROXY.words) in synonyms.groups(), "the last one acts as well"
+    wider = Wording(locale="", words=(*BLUE.words, "stop error"))
+    seen = (await synonyms.history(group_id)).current.id
+    await synonyms.propose_change(cast.bruno, group_id, wider, "Windows le dit ainsi.", seen=seen)
+    await synonyms.approve(cast.alice, (await synonyms.history(group_id)).proposal.id)
+    seen = (await synonyms.history(last)).current.id
+    await synonyms.propose_change(cast.bruno, last, PROXY, "Plus personne.", seen=seen, removes=True)
+    await synonyms.approve(cast.alice, (await synonyms.history(last)).proposal.id)
+    await in_force(synonyms, cast, other)
 
 
 async def test_two_groups_with_one_word_approved_at_once_become_one(synonyms: Any, cast: Any) -> None:
