@@ -34,8 +34,9 @@ class Importing(Writing):
         """Take one article of a collection; in ``conn``'s transaction where one is given.
 
         New: in force at once, without a review, under the licence it came with. The same digest changes nothing. A
-        changed one becomes the next version; where members have changed our text it goes to review instead. What was
-        gone and is back loses its mark; what members withdrew stays withdrawn. Raises Invalid.
+        changed one becomes the next version, and a corrected language is taken over; where members have changed our
+        text it goes to review instead. What was gone and is back loses its mark; what members withdrew stays
+        withdrawn. Raises Invalid.
         """
         content = _checked(article)
         async with self._db.using(conn) as used, used.transaction():
@@ -65,11 +66,11 @@ class Importing(Writing):
             return ImportOutcome.ADDED
         if current.source_digest == article.digest and current.gone_since is None:
             return ImportOutcome.UNCHANGED
-        back = current.gone_since is not None
+        news = await store.relabel(conn, article_id, article.locale) or current.gone_since is not None
         if current.state is VersionState.WITHDRAWN or current.digest == digest(content):
             await store.seen(conn, article_id, article.digest)
             await self._judge(conn, [article_id])
-            return ImportOutcome.UPDATED if back else ImportOutcome.UNCHANGED
+            return ImportOutcome.UPDATED if news else ImportOutcome.UNCHANGED
         if current.imported:
             await store.seen(conn, article_id, article.digest)
             await self._force(conn, article_id, content)

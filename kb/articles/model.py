@@ -200,7 +200,8 @@ def independent(version: Version, member_id: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedArticle:
-    """What an importer hands over. ``source_id`` is stable within ``source``; ``digest`` changes when the text does.
+    """What an importer hands over. ``source_id`` is stable within ``source``; ``digest`` changes when the text or
+    its language does.
 
     The content's ``licence``, ``source_name`` and ``source_url`` must be filled in: they are shown with the text.
     """

@@ -123,6 +123,7 @@ SEEN = """
 UPDATE articles SET source_digest = %(digest)s, gone_since = NULL
 WHERE id = %(id)s AND (source_digest <> %(digest)s OR gone_since IS NOT NULL)
 """
+RELABEL = "UPDATE articles SET locale = %(locale)s WHERE id = %(id)s AND locale <> %(locale)s"
 GONE = """
 UPDATE articles SET gone_since = now()
 WHERE source = %(source)s AND source_id = ANY(%(ids)s) AND gone_since IS NULL RETURNING id
@@ -328,6 +329,11 @@ async def imported(conn: Connection, source: str) -> dict[str, str]:
 async def seen(conn: Connection, article_id: int, source_digest: str) -> bool:
     """Note what the source says now; whether that is news."""
     return await _did(conn, SEEN, id=article_id, digest=source_digest)
+
+
+async def relabel(conn: Connection, article_id: int, locale: str) -> bool:
+    """Correct the language of an article; whether it was another."""
+    return await _did(conn, RELABEL, id=article_id, locale=locale)
 
 
 async def gone(conn: Connection, source: str, source_ids: Sequence[str]) -> list[int]:

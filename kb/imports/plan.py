@@ -110,8 +110,9 @@ def article(parsed: ParsedArticle, source: Source, known: Collection[str]) -> Im
         source_name=_name(source.name, parsed),
         source_url=parsed.address,
     )
+    said = f"{parsed.locale}:{digest(content)}"
     return ImportedArticle(
-        source=source.name, source_id=parsed.path, digest=digest(content), locale=parsed.locale, content=content
+        source=source.name, source_id=parsed.path, digest=said, locale=parsed.locale, content=content
     )
 
 

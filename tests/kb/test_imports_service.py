@@ -63,6 +63,27 @@ async def test_one_changed_file_makes_one_version(services: Services, cast: Cast
     assert {title for title, number in (await titles(services)).items() if number == 2} == {"Panne 3"}
 
 
+async def told(services: Services) -> int:
+    async with services.kernel.db.connection() as conn:
+        row = await (await conn.execute("SELECT count(*) FROM search_outbox")).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def test_a_corrected_language_is_taken_over(services: Services, cast: Cast, tmp_path: Path) -> None:
+    where = folder(tmp_path / "in", notes(2))
+    await take(services, cast, where, locale="fr")
+    before = await told(services)
+    run = await take(services, cast, where, locale="en")
+    assert (run.added, run.changed, run.unchanged) == (0, 2, 0)
+    rows = (await services.kb.articles.list(Query())).rows
+    assert [(row.locale, row.number) for row in rows] == [("en", 1), ("en", 1)]
+    documents = [await services.kb.articles.document(str(row.article_id)) for row in rows]
+    assert {document.locale for document in documents if document} == {"en"}
+    assert await told(services) == before + 2, "the index hears of it"
+    again = await take(services, cast, where)
+    assert (again.changed, again.unchanged) == (0, 2), "the source remembers its language"
+
+
 async def test_what_is_removed_is_marked_and_what_is_back_is_not(
     services: Services, cast: Cast, tmp_path: Path
 ) -> None:
