@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from shell_parts import own_shell
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -46,7 +47,7 @@ class Agent:
         return {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.folder),
-            "SHELL": "/bin/sh",
+            "COMPAGNON_AGENT_SHELL": own_shell(self.folder),
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(Path(__file__).parents[1] / "agent"),
             "COMPAGNON_AGENT_DIR": str(self.folder),

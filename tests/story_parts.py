@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from playwright.async_api import TimeoutError as NotThere
+from shell_parts import own_shell
 from wired_fixtures import PASSWORD, Cast
 
 from compagnon.app.demo_machine import DemoRoot, prepare
@@ -61,7 +62,8 @@ class ClientMachine:
     def _environment(self) -> dict[str, str]:
         fast = {"COMPAGNON_AGENT_BACKOFF_BASE": "0.1", "COMPAGNON_AGENT_BACKOFF_CAP": "0.5"}
         plain = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-        return {**plain, **fast, "COMPAGNON_AGENT_DIR": str(self.folder), "LANG": "C.UTF-8"}
+        own = {"COMPAGNON_AGENT_DIR": str(self.folder), "COMPAGNON_AGENT_SHELL": own_shell(self.folder)}
+        return {**plain, **fast, **own, "LANG": "C.UTF-8"}
 
     async def run(self, *arguments: str) -> None:
         process = await asyncio.create_subprocess_exec(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from shell_parts import own_shell
 
 from compagnon.auth.model import Member, Role
 from compagnon.settings import Settings
@@ -231,7 +232,8 @@ class AgentProcess:
     @property
     def environment(self) -> dict[str, str]:
         fast = {"COMPAGNON_AGENT_BACKOFF_BASE": "0.1", "COMPAGNON_AGENT_BACKOFF_CAP": "0.5"}
-        return {**os.environ, **fast, "COMPAGNON_AGENT_DIR": str(self.folder), "PYTHONWARNINGS": "default"}
+        own = {"COMPAGNON_AGENT_DIR": str(self.folder), "COMPAGNON_AGENT_SHELL": own_shell(self.folder)}
+        return {**os.environ, **fast, **own, "PYTHONWARNINGS": "default"}
 
     async def run(self, *arguments: str) -> str:
         """Run one command of the agent's CLI to its end and return what it printed."""
