@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from litestar import Request, Response, get
 from litestar.background_tasks import BackgroundTask
@@ -39,7 +40,7 @@ async def search_page(
     request: AnyRequest, member: Member, search: Search, learning: Learning, saved: SavedSearches, search_pace: Pace
 ) -> Template:
     """All that is found for `q`; `kind`, `environment`, `os`, `skill`, `locale`, `state` (repeatable) narrow it."""
-    asked = read(request.query_params.multi_items())
+    asked = read(_fields(request))
     if request.headers.get("x-typing") != "1":
         asked = replace(asked, notices=(*asked.notices, *unclosed(asked.text)))
     if not clean(asked.text):
@@ -53,6 +54,11 @@ async def search_page(
         narrowed = asked.chosen or ask(asked.text).filters != Filters()
         answer.background = BackgroundTask(learning.asked, member, asked.text, None if narrowed else found.count)
     return answer
+
+
+def _fields(request: AnyRequest) -> list[tuple[str, str]]:
+    """The address's fields in their order: Litestar gives them in any, and only the first ones are read."""
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 async def _found(search: Search, member: Member, asked: Asked) -> Page:
@@ -145,7 +151,7 @@ async def search_suggest(
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
     search_pace.take(member.id)
-    q = read(request.query_params.multi_items()).text
+    q = read(_fields(request)).text
     found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
     answer = replace(found, groups=shown.typed_groups(ask(q), found, search.in_library))
     if is_htmx(request):
