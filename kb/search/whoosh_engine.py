@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from kb.search.analysis import LOCALES
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
-from kb.search.index_folder import IndexFolder
+from kb.search.index_folder import RETRIES, IndexFolder
 from kb.search.model import MAX_FACET_VALUES, MAX_LIMIT, Document, Facets, Filters
 from kb.search.postings import Cache, Floats
 from kb.search.question import Question
@@ -24,6 +24,7 @@ from kb.search.whoosh_format import FACETS, Untyped, document_of, fields_of
 from kb.search.whoosh_index import LAYOUT, LibraryIndex
 
 CACHE_BYTES = 128 * 1024 * 1024
+Read = TypeVar("Read")
 
 
 class WhooshEngine(IndexFolder):
@@ -60,34 +61,49 @@ class WhooshEngine(IndexFolder):
     ) -> Ranking:
         """See SearchEngine. Several threads may search at once."""
         deadline = time.monotonic() + timeout
-        snapshot = self._current_snapshot()
         limit = min(max(limit, 1), MAX_LIMIT)
-        with _decoding():
+
+        def work(snapshot: Snapshot) -> Ranking:
             ranking = _rank(snapshot, question, filters, limit, boosts, deadline)
             if ranking.total or not question.phrases:
                 return ranking
             loose = _rank(snapshot, replace(question, phrases=()), filters, limit, boosts, deadline)
             return replace(loose, loosened=True)
 
+        return self._read(work)
+
     def document(self, key: str) -> Document | None:
         """See SearchEngine."""
-        snapshot = self._current_snapshot()
-        with _decoding():
+
+        def work(snapshot: Snapshot) -> Document | None:
             for part, document in snapshot.locate(key):
                 return document_of(snapshot.parts[part].postings.source(document))
-        return None
+            return None
+
+        return self._read(work)
 
     def frequencies(self, terms: Sequence[str]) -> Sequence[int]:
         """See SearchEngine."""
-        snapshot = self._current_snapshot()
-        with _decoding():
-            return [snapshot.frequency(term) for term in terms]
+        return self._read(lambda snapshot: [snapshot.frequency(term) for term in terms])
 
     def vocabulary(self) -> Mapping[str, int]:
         """See SearchEngine."""
-        snapshot = self._current_snapshot()
-        with _decoding():
-            return snapshot.vocabulary()
+        return self._read(Snapshot.vocabulary)
+
+    def _read(self, work: Callable[[Snapshot], Read]) -> Read:
+        """Do ``work`` on what is searched now; again when the writer has merged a file away that it had yet to open."""
+        for attempt in range(RETRIES):
+            try:
+                return work(self._current_snapshot())
+            except (SearchTimeout, IndexBroken):
+                raise
+            except FileNotFoundError as error:
+                if attempt == RETRIES - 1:
+                    raise IndexBroken("a file of the index is gone") from error
+                time.sleep(0.02)
+            except Exception as error:  # whatever decoding damaged bytes may raise
+                raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
+        raise AssertionError("the last attempt returns or raises")
 
     def snapshot(self) -> Snapshot:
         """What is searched now (for tests and benches)."""
@@ -144,16 +160,6 @@ class WhooshEngine(IndexFolder):
             self._writer, self._added = None, set()
             shutil.rmtree(self._begun.folder, ignore_errors=True)
             self._begun = None
-
-
-@contextlib.contextmanager
-def _decoding() -> Iterator[None]:
-    try:
-        yield
-    except SearchTimeout:
-        raise
-    except Exception as error:  # whatever decoding damaged bytes may raise
-        raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
 
 
 def _rank(

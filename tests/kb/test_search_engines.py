@@ -16,6 +16,7 @@ import search_parts
 from search_parts import DNS, LIBRARY, PRINTER, filled, ids, search
 
 from compagnon.settings import SettingsError
+from kb.search import whoosh_engine
 from kb.search.choosing import choose
 from kb.search.engine import IndexBroken, Ranking, SearchEngine, SearchTimeout
 from kb.search.model import MAX_LIMIT, MAX_QUERY_TERMS, Document, Filters
@@ -174,6 +175,26 @@ def test_searching_while_someone_writes(engine: SearchEngine, tmp_path: Path, ma
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_file_merged_away_while_it_is_searched_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoosh opens some files late; by then the writer may have merged their segment into another."""
+    engine = whoosh_engine.WhooshEngine(tmp_path / "search")
+    engine.begin()
+    engine.add([DNS])
+    engine.finish()
+    rank, gone = whoosh_engine._rank, [FileNotFoundError("library_1.col")]
+
+    def late(*arguments: Any) -> Any:
+        if gone:
+            raise gone.pop()
+        return rank(*arguments)
+
+    monkeypatch.setattr(whoosh_engine, "_rank", late)
+    assert ids(search(engine, "DNS")) == [DNS.id]
+    monkeypatch.setattr(whoosh_engine, "_rank", lambda *_: (_ for _ in ()).throw(FileNotFoundError))
+    with pytest.raises(IndexBroken):
+        search(engine, "DNS")
 
 
 def test_a_new_index_replaces_the_old_one_only_when_it_is_finished(engine: SearchEngine, tmp_path: Path) -> None:
