@@ -19,6 +19,7 @@ from compagnon.web.forms import Form
 from compagnon.web.render import page, redirect, toast
 from kb.articles.files import UPLOAD_LIMIT
 from kb.articles.model import NOTE_LIMIT, Query
+from kb.articles.plain import plain
 from kb.articles.reading import differences
 from kb.articles.service import Articles
 from kb.articles.store import IN_STATE
@@ -29,7 +30,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def common() -> Mapping[str, Any]:
-    return {"words": WORDS, "markdown": markdown_html, "inline": inline_html}
+    return {"words": WORDS, "markdown": markdown_html, "inline": inline_html, "plain": plain}
 
 
 def query_of(request: AnyRequest) -> Form:

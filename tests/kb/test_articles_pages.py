@@ -69,8 +69,9 @@ async def test_from_the_editor_through_another_members_review_into_force(server,
     assert "<strong>l'icône</strong>" in page.replace("&#39;", "'")
     for shown in ("0x000003e3", "E-42", "<code>cups</code>", "Bruno Leroy", "Linux", 'href="/procedures/imp-002'):
         assert shown in page
-    listed = (await alice.get("/articles")).text
+    listed = (await alice.get("/articles")).text.replace("&#39;", "'")
     assert f'href="{here}"' in listed
+    assert "Rien ne sort, l'icône montre une erreur." in listed
 
 
 async def test_what_is_missing_keeps_it_from_review_but_not_from_being_kept(server, cast, client_for, articles):
