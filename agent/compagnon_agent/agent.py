@@ -14,6 +14,7 @@ from . import policy as policies
 from .audit import AuditLog
 from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
 from .banner import Banner
+from .desk.core import Desk
 from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
 from .policy import LocalPolicy, PolicyError
@@ -62,6 +63,7 @@ class Agent:
         self.store = store
         self.policy: LocalPolicy = policies.load(settings.folder)
         self.audit = AuditLog(settings.folder)
+        self.desk = Desk()
         self.sessions: dict[str, Session] = {}
         self.send: Callable[[Message], None] = lambda _message: None
         self.cooperative = ""
@@ -216,7 +218,7 @@ class Agent:
         except TooLong as fault:
             return consent.Reply(granted=False, reason=str(fault))
         async with self._asking:
-            return await consent.ask(asked)
+            return await consent.ask(asked, self.desk)
 
     def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant) -> None:
         granted = reply.granted is True
@@ -232,7 +234,7 @@ class Agent:
                 source=reply.source,
                 reason=reply.reason,
                 until=grant.until if granted else None,
-                person=consent.person() if reply.source is not ConsentSource.POLICY else "",
+                person=(reply.person or consent.person()) if reply.source is not ConsentSource.POLICY else "",
             )
         )
 
@@ -264,7 +266,9 @@ class Agent:
         self.audit.record("session.open", {"session": session.id, "member": request.member_name})
         reason = EndReason.LOST
         try:
-            async with Banner(request.member_name, request.ticket_id, lambda: self.stop_sessions(session.id)):
+            async with Banner(
+                request.member_name, request.ticket_id, lambda: self.stop_sessions(session.id), self.desk
+            ):
                 reason = await session.run()
         except OSError as fault:
             self._refuse(request, f"no terminal: {fault}")

@@ -11,53 +11,84 @@ import sys
 from collections.abc import Callable
 
 from .consent import has_display
+from .desk.core import Desk, NoDesk
+from .protocol.wire import JSON
 from .question import clean
 from .words import own_locale, say
+
+AGAIN = 2.0
+"""Seconds until a banner that went away (its helper ended, somebody else sits down) is shown anew."""
+
+
+def sentence(member: str, ticket_id: int) -> str:
+    """What the banner says, in the language of whoever runs this process."""
+    return say(
+        own_locale(),
+        "{member} works on this computer (ticket {ticket}).",
+        member=clean(member, 120),
+        ticket=ticket_id,
+    )
+
+
+async def window(text: str) -> bool:
+    """Show it until Stop is pressed (True), it fails (False), or the task is cancelled."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "compagnon_agent.banner",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        output, _ = await process.communicate(f"{text}\n{say(own_locale(), 'Stop')}\n".encode())
+        return output.strip() == b"stop"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 class Banner:
     """``async with Banner(…)``: shown inside. ``on_stop`` is called when Stop is pressed."""
 
-    def __init__(self, member: str, ticket_id: int, on_stop: Callable[[], object]) -> None:
-        self._locale = own_locale()
-        self._text = say(
-            self._locale,
-            "{member} works on this computer (ticket {ticket}).",
-            member=clean(member, 120),
-            ticket=ticket_id,
-        )
+    def __init__(self, member: str, ticket_id: int, on_stop: Callable[[], object], desk: Desk) -> None:
+        self._member = member
+        self._ticket_id = ticket_id
         self._on_stop = on_stop
+        self._desk = desk
         self._window: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Banner:
-        hint = say(self._locale, "To stop it: compagnon-agent stop-session")
-        print(f"● {self._text} {hint}", flush=True)
-        if has_display():
-            self._window = asyncio.create_task(self._show())
+        hint = say(own_locale(), "To stop it: compagnon-agent stop-session")
+        print(f"● {sentence(self._member, self._ticket_id)} {hint}", flush=True)
+        self._window = asyncio.create_task(self._here() if has_display() else self._at_the_desk())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._window:
             self._window.cancel()
             await asyncio.gather(self._window, return_exceptions=True)
-        print("○ " + say(self._locale, "The remote session is over."), flush=True)
+        print("○ " + say(own_locale(), "The remote session is over."), flush=True)
 
-    async def _show(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "compagnon_agent.banner",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+    async def _here(self) -> None:
+        if await window(sentence(self._member, self._ticket_id)):
+            self._on_stop()
+
+    async def _at_the_desk(self) -> None:
+        """On the screen of whoever is there now, as often as that changes."""
+        stopped = False
+        while not stopped:
+            stopped = await self._shown_by_helper()
+            await asyncio.sleep(0 if stopped else AGAIN)
+        self._on_stop()
+
+    async def _shown_by_helper(self) -> bool:
+        payload: dict[str, JSON] = {"member": self._member, "ticket": self._ticket_id}
         try:
-            output, _ = await process.communicate(f"{self._text}\n{say(self._locale, 'Stop')}\n".encode())
-            if output.strip() == b"stop":
-                self._on_stop()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            answer, _ = await self._desk.request("banner", payload)
+        except NoDesk:
+            return False
+        return answer.get("stop") is True
 
 
 def main() -> None:

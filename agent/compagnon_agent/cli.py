@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("policy", "Show what this machine grants without asking.")
     add("stop-session", "End the open remote sessions now.")
     add("withdraw", "Take back every consent; sessions and running steps stop.")
+    add("helper", "Show the agent's questions on this desktop (started with it, as the person who is there).")
     add("audit", "Verify the machine's own record of requests and decisions.")
     add("install-service", "Start the agent with the machine (systemd).")
     removal = add("uninstall", "Remove the service and everything the agent keeps.")
@@ -143,6 +145,16 @@ def _withdraw(settings: Settings, _options: argparse.Namespace) -> int:
     return 0
 
 
+def _helper(_settings: Settings, _options: argparse.Namespace) -> int:
+    from .desk.core import desk_folder
+    from .desk.helper import serve as help_core
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(help_core(desk_folder()))
+    return 0
+
+
 def _audit(settings: Settings, _options: argparse.Namespace) -> int:
     lines, broken = audit.verify(settings.folder)
     if broken:
@@ -187,6 +199,7 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "stop-session": _stop_session,
     "withdraw": _withdraw,
     "audit": _audit,
+    "helper": _helper,
     "install-service": _install,
     "uninstall": _uninstall,
 }

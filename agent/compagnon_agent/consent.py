@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from .desk.core import Desk, NoDesk
 from .protocol.messages import ConsentSource
 from .protocol.wire import dumps, write_record
 from .question import Question
@@ -28,11 +29,12 @@ SAID_NO = "the person at the machine refused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """``granted`` is None when this way of asking does not work here."""
+    """``granted`` is None when this way of asking does not work here. ``person``: who was asked, where known."""
 
     granted: bool | None
     source: ConsentSource = ConsentSource.NONE
     reason: str = ""
+    person: str = ""
 
 
 UNASKED = Reply(granted=None, reason=NOBODY)
@@ -60,11 +62,9 @@ def person() -> str:
         return ""
 
 
-async def ask(question: Question) -> Reply:
+async def ask(question: Question, desk: Desk) -> Reply:
     """One question, at most ``question.wait`` seconds; cancelling withdraws it."""
-    reply = UNASKED
-    if has_display():
-        reply = await _dialog(question)
+    reply = await dialog(question) if has_display() else await _helper(question, desk)
     if reply.granted is None and has_terminal():
         reply = await _terminal(question)
     if reply.granted is None:
@@ -72,7 +72,26 @@ async def ask(question: Question) -> Reply:
     return reply
 
 
-async def _dialog(question: Question) -> Reply:
+async def _helper(question: Question, desk: Desk) -> Reply:
+    """In the session of whoever is at the screen, through their helper: it can only answer for that screen."""
+    try:
+        async with asyncio.timeout(question.wait + 10):
+            answer, person = await desk.request("ask", write_record(question))
+    except NoDesk:
+        return UNASKED
+    except TimeoutError:
+        return Reply(granted=False, source=ConsentSource.DIALOG, reason=NO_ANSWER)
+    granted = answer.get("granted")
+    if granted is True:
+        return Reply(granted=True, source=ConsentSource.DIALOG, person=person)
+    if granted is False:
+        reason = NO_ANSWER if answer.get("reason") == NO_ANSWER else SAID_NO
+        return Reply(granted=False, source=ConsentSource.DIALOG, reason=reason, person=person)
+    return UNASKED
+
+
+async def dialog(question: Question) -> Reply:
+    """A window in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

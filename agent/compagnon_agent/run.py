@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 
 from . import local
 from .agent import Agent
 from .control import Control, Stopped
+from .desk.core import desk_folder
 from .identity import Identity
 from .protocol.messages import EndReason
 from .protocol.wire import JSON
@@ -50,11 +51,21 @@ async def serve(settings: Settings, identity: Identity) -> str:
     told = asyncio.Event()
     _on_signals(told)
     try:
-        async with local.door(settings.folder, lambda command: _answer(command, agent, control)):
+        async with (
+            local.door(settings.folder, lambda command: _answer(command, agent, control)),
+            _helpers(agent),
+        ):
             return await _until(told, control, agent)
     finally:
         await agent.close()
         store.close()
+
+
+def _helpers(agent: Agent) -> AbstractAsyncContextManager[None]:
+    """A core that serves every account of the machine listens to their helpers; any other asks by itself."""
+    if sys.platform != "win32" and (os.geteuid() == 0 or "COMPAGNON_AGENT_DESK" in os.environ):
+        return agent.desk.listening(desk_folder())
+    return contextlib.nullcontext()
 
 
 async def _until(told: asyncio.Event, control: Control, agent: Agent) -> str:

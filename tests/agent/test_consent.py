@@ -18,6 +18,7 @@ import pytest
 
 from compagnon_agent import consent, execute
 from compagnon_agent.consent import Reply
+from compagnon_agent.desk.core import Desk
 from compagnon_agent.protocol.checks import parse_checks
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, RunOn, Shell
 from compagnon_agent.protocol.messages import (
@@ -150,14 +151,14 @@ def test_hostile_text_cannot_draw_on_the_screen(make):
 async def test_without_screen_or_terminal_the_answer_is_no(make, monkeypatch):
     monkeypatch.setattr(consent, "has_display", lambda: False)
     monkeypatch.setattr(consent, "has_terminal", lambda: False)
-    assert await consent.ask(asked(make)) == Reply(granted=False, reason="nobody can be asked here")
+    assert await consent.ask(asked(make), Desk()) == Reply(granted=False, reason="nobody can be asked here")
 
 
 async def test_a_display_that_does_not_work_is_no_yes(make, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(consent, "has_terminal", lambda: False)
-    reply = await consent.ask(asked(make))
+    reply = await consent.ask(asked(make), Desk())
     assert (reply.granted, reply.reason) == (False, "nobody can be asked here")
 
 
@@ -308,7 +309,7 @@ async def click(display: str, title: str, from_right: int, from_bottom: int) -> 
 @pytest.mark.parametrize(("from_right", "granted"), [(190, True), (60, False)])
 async def test_the_dialogs_buttons(display, make, monkeypatch, from_right, granted):
     monkeypatch.setenv("DISPLAY", display)
-    asking = asyncio.create_task(consent.ask(asked(make)))
+    asking = asyncio.create_task(consent.ask(asked(make), Desk()))
     await click(display, "votre accord est", from_right, 34)
     reply = await asyncio.wait_for(asking, 20)
     assert (reply.granted, reply.source) == (granted, ConsentSource.DIALOG)
@@ -375,7 +376,7 @@ async def test_an_agent_on_a_desktop_asks_there_and_shows_its_banner(display, sp
 @needs_desktop
 async def test_a_withdrawn_question_closes_its_window(display, make, monkeypatch):
     monkeypatch.setenv("DISPLAY", display)
-    asking = asyncio.create_task(consent.ask(asked(make)))
+    asking = asyncio.create_task(consent.ask(asked(make), Desk()))
     await x(display, "search", "--sync", "--onlyvisible", "--name", "votre accord est")
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

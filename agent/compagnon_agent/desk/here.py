@@ -1,0 +1,32 @@
+"""What a helper does on its person's screen, by kind: ``ask`` and ``banner``. Others add theirs to :data:`HANDLERS`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from .. import banner, consent
+from ..protocol.wire import record
+from ..question import Question
+from .channel import Exchange, Handler
+
+
+async def ask(exchange: Exchange) -> None:
+    """The consent dialog. Payload: a :class:`Question`; one event: ``granted`` true, false or null, ``reason``."""
+    question = record(Question).read(exchange.payload, "")
+    reply = await consent.dialog(question) if consent.has_display() else consent.UNASKED
+    await exchange.send({"granted": reply.granted, "reason": reply.reason})
+
+
+async def show_banner(exchange: Exchange) -> None:
+    """The banner with Stop, until the exchange ends. Payload: ``member``, ``ticket``; an event when Stop is pressed."""
+    if not consent.has_display():
+        return
+    ticket = exchange.payload.get("ticket")
+    text = banner.sentence(str(exchange.payload.get("member", "")), ticket if isinstance(ticket, int) else 0)
+    if await banner.window(text):
+        await exchange.send({"stop": True})
+    await asyncio.Event().wait()  # the core ends it
+
+
+HANDLERS: Mapping[str, Handler] = {"ask": ask, "banner": show_banner}
