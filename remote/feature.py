@@ -28,10 +28,13 @@ from remote.machines.preview import previewer
 from remote.machines.scheduler import CheckScheduler
 from remote.machines.search import MachineRecords
 from remote.machines.service import Machines
+from remote.processes import web as process_web
+from remote.processes.service import Processes
 from remote.recordings import web as recording_web
 from remote.recordings.search import RecordingRecords
 from remote.recordings.service import Recordings
 from remote.sessions import web as session_web
+from remote.sessions.calling import Calling
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
 from remote.sessions.web import agent_session_handler
@@ -54,6 +57,7 @@ class Remote:
     drift: Drift
     sessions: Sessions
     recordings: Recordings
+    calling: Calling
     link: AgentLink
     desk: Desk
     feature: Feature
@@ -73,6 +77,7 @@ def build(
     link.reports = _reports(runs)
     drift = Drift(kernel, link.machines, environments, link)
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
+    calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
     rooms.on_step_ended.append(scheduler.after_step)
     _listen(link)
@@ -87,13 +92,14 @@ def build(
         drift=drift,
         sessions=sessions,
         recordings=rooms.recordings,
+        calling=calling,
         link=link,
         desk=desk,
-        feature=_feature(kernel, desk, rooms, scheduler),
+        feature=_feature(kernel, desk, rooms, calling, scheduler),
     )
 
 
-def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler) -> Feature:
+def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, scheduler: CheckScheduler) -> Feature:
     link, sessions = desk.link, desk.sessions
 
     async def anyone(_: Member, __: str) -> bool:
@@ -117,6 +123,7 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
             *machine_web.handlers(),
             *session_web.handlers(rooms),
             *recording_web.handlers(),
+            *process_web.handlers(),
         ],
         dependencies={
             "machines": link.machines,
@@ -124,6 +131,7 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, scheduler: CheckScheduler
             "sessions": sessions,
             "rooms": rooms,
             "recordings": rooms.recordings,
+            "processes": Processes(kernel, calling),
         },
         nav=[
             NavItem(

@@ -13,7 +13,6 @@ from . import consent, execute
 from . import policy as policies
 from .audit import AuditLog
 from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
-from .banner import Banner
 from .desk.core import Desk
 from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
@@ -28,18 +27,17 @@ from .protocol.messages import (
     ConsentKind,
     ConsentRequest,
     ConsentSource,
-    EndReason,
     Execute,
     Message,
     OpenSession,
     Problem,
     SessionEnded,
-    SessionRefused,
 )
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import JSON, WireError
 from .question import TooLong, question
-from .session import Session
+from .sessions import registry
+from .sessions.host import SessionHost
 from .settings import Settings
 from .steps import Steps, fitting_results
 from .store import Store
@@ -47,9 +45,8 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 NOBODY = ConsentSource.NONE
-CAPABILITIES = ("checks", "steps", "terminal")
+CAPABILITIES = ("checks", "steps", *registry.names())
 MAX_JOBS = 64
-MAX_SESSIONS = 4
 MAX_QUESTIONS = 5
 CHECKS_AT_ONCE = 3
 
@@ -64,10 +61,18 @@ class Agent:
         self.policy: LocalPolicy = policies.load(settings.folder)
         self.audit = AuditLog(settings.folder)
         self.desk = Desk()
-        self.sessions: dict[str, Session] = {}
         self.send: Callable[[Message], None] = lambda _message: None
         self.cooperative = ""
         self._steps = Steps(store, self.decide)
+        self.host = SessionHost(
+            settings=settings,
+            identity=identity,
+            store=store,
+            audit=self.audit,
+            decide=self.decide,
+            desk=self.desk,
+            send=lambda message: self.send(message),
+        )
         self._jobs: set[asyncio.Task[None]] = set()
         self._questions: dict[str, asyncio.Task[consent.Reply]] = {}
         self._asking = asyncio.Lock()
@@ -97,11 +102,6 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
 
-    async def close_sessions(self) -> None:
-        """Wait for sessions that were told to end."""
-        while self.sessions:
-            await asyncio.wait(self._jobs, timeout=0.1)
-
     def reload_policy(self) -> None:
         """Take over an edited policy file; a broken one changes nothing but the log."""
         try:
@@ -117,16 +117,18 @@ class Agent:
     def policy_report(self) -> messages.Policy:
         return self.policy.report(self.settings.root_note)
 
-    def decide(self, request: Request) -> Decision:
-        """Ask, and write the answer down."""
+    def decide(self, request: Request, write_down: bool = True) -> Decision:
+        """Ask, and write the answer down (a refusal always)."""
         self.reload_policy()
         now = datetime.now(UTC)
         if not isinstance(request, SessionRequest):
             answered, left = self.store.answered(now)
             request = replace(request, sight=replace(request.sight, answered=answered, left=left))
         decision = authorise(request, policy=self.policy, grants=self.store.grants(now), now=now)
-        details = {**_describe(request), "allowed": decision.allowed, "reason": decision.reason}
-        self.audit.record("decision", {**details, "withheld": len(decision.withheld)} if decision.withheld else details)
+        if write_down or not decision.allowed:
+            details = {**_describe(request), "allowed": decision.allowed, "reason": decision.reason}
+            withheld = {"withheld": len(decision.withheld)} if decision.withheld else {}
+            self.audit.record("decision", {**details, **withheld})
         if decision.allowed:
             self.store.remember(decision.asked, now)
         return decision
@@ -238,74 +240,23 @@ class Agent:
             )
         )
 
-    # -- sessions
-
-    async def _open(self, request: OpenSession) -> None:
-        if request.session_id in self.sessions:
-            return  # asked twice: it is being dialled already
-        wanted = SessionRequest(
-            ticket_id=request.ticket_id, session_id=request.session_id, capability=request.capability
-        )
-        decision = self.decide(wanted)
-        if not decision.allowed or decision.until is None:
-            self._refuse(request, decision.reason, needs_consent=decision.needs_consent)
-        elif request.capability != "terminal":
-            self._refuse(request, f"this agent has no {request.capability}")
-        elif len(self.sessions) >= MAX_SESSIONS:
-            self._refuse(request, "too many sessions are open already")
-        else:
-            await self._session(request, decision.until)
-
-    def _refuse(self, request: OpenSession, reason: str, *, needs_consent: bool = False) -> None:
-        self.send(SessionRefused(session_id=request.session_id, reason=reason[:500], needs_consent=needs_consent))
-
-    async def _session(self, request: OpenSession, until: datetime) -> None:
-        settings = self.settings
-        session = Session(request, self.identity, until=until, grace=settings.session_grace, shell=settings.shell)
-        self.sessions[session.id] = session
-        self.audit.record("session.open", {"session": session.id, "member": request.member_name})
-        reason = EndReason.LOST
-        try:
-            async with Banner(
-                request.member_name, request.ticket_id, lambda: self.stop_sessions(session.id), self.desk
-            ):
-                reason = await session.run()
-        except OSError as fault:
-            self._refuse(request, f"no terminal: {fault}")
-        finally:
-            del self.sessions[session.id]
-            self.store.withdraw_session(session.id)
-            self.audit.record("session.end", {"session": session.id, "reason": reason})
-            self.send(SessionEnded(session_id=session.id, reason=reason, exit_code=session.exit_code))
-
-    def stop_sessions(self, session_id: str | None = None) -> int:
-        """Stop, pressed at the machine: the session (or all) ends and its consent is taken back."""
-        stopped = [item for item in self.sessions.values() if session_id in (None, item.id)]
-        for session in stopped:
-            session.end(EndReason.CLIENT)
-            self.send(messages.ConsentWithdrawn(session_id=session.id, reason="stopped at the machine"))
-        return len(stopped)
+    # -- at the machine
 
     def withdraw_all(self) -> int:
         """Every consent given here is taken back, every session and every running step stops."""
-        self.stop_sessions()
+        self.host.stop()
         self._steps.cancel_all()
         count = self.store.withdraw_all()
         self.audit.record("consent.withdrawn", {"grants": count})
         self.send(messages.ConsentWithdrawn(reason="all consents were taken back at the machine"))
         return count
 
-    def _end(self, message: SessionEnded) -> None:
-        session = self.sessions.get(message.session_id)
-        if session:
-            session.end(message.reason)
-
     _handlers: Mapping[type[Message], Callable[[Agent, Any], None]] = {
         CheckRequest: lambda self, message: self._work(message.request_id, self._checks(message)),
         Execute: lambda self, message: self._work(message.attempt_id, self._step(message)),
         ConsentRequest: lambda self, message: self._work(message.request_id, self._consent(message)),
-        OpenSession: lambda self, message: self._work(message.session_id, self._open(message)),
-        SessionEnded: lambda self, message: self._end(message),
+        OpenSession: lambda self, message: self._work(message.session_id, self.host.open(message)),
+        SessionEnded: lambda self, message: self.host.end(message),
         messages.Cancel: lambda self, message: self._cancel(message),
         messages.StepAck: lambda self, message: self.store.acknowledge(message.attempt_id),
         messages.Heartbeat: lambda self, message: None,
@@ -342,6 +293,7 @@ def _wanted(request: ConsentRequest) -> Grant:
             kind=request.kind,
             session_id=request.session_id,
             capability=request.capability,
+            target=request.target,
             ticket_id=ticket,
             until=now,
             source=NOBODY,
@@ -367,4 +319,6 @@ def _describe(request: Request) -> dict[str, JSON]:
         "ticket": request.ticket_id,
         "session": request.session_id,
         "capability": request.capability,
+        **({"target": request.target} if request.target else {}),
+        **({"method": request.method} if request.method else {}),
     }

@@ -43,11 +43,16 @@ class StepRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
-    """One capability of one session, for a ticket."""
+    """One capability of one session, for a ticket; ``target`` is where a tunnel leads (host:port).
+
+    ``method`` is which of its calls is to be carried out; a grant covers all of them.
+    """
 
     ticket_id: int
     session_id: str
     capability: str
+    target: str = ""
+    method: str = ""
 
 
 Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest
@@ -67,6 +72,7 @@ class Grant:
     risk: Risk = Risk.HIGH
     session_id: str = ""
     capability: str = ""
+    target: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -160,9 +166,10 @@ def _covers(grant: Grant, request: StepRequest | SessionRequest) -> bool:
     if grant.ticket_id != request.ticket_id:
         return False
     if isinstance(request, StepRequest):
-        asked = (digest(request.manifest), values_digest(request.values))
-        return grant.kind is ConsentKind.PROCEDURE and (grant.digest, grant.values) == asked
-    same = (grant.session_id, grant.capability) == (request.session_id, request.capability)
+        shown = (digest(request.manifest), values_digest(request.values))
+        return grant.kind is ConsentKind.PROCEDURE and (grant.digest, grant.values) == shown
+    asked = (request.session_id, request.capability, request.target)
+    same = (grant.session_id, grant.capability, grant.target) == asked
     return grant.kind is ConsentKind.SESSION and same
 
 

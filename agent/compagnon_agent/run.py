@@ -87,11 +87,11 @@ async def _until(told: asyncio.Event, control: Control, agent: Agent) -> str:
 
 
 async def _farewell(agent: Agent) -> None:
-    for session in agent.sessions.values():
+    for session in agent.host.sessions.values():
         session.end(EndReason.LOST)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FAREWELL):
-            await agent.close_sessions()
+            await agent.host.emptied()
 
 
 def _on_signals(told: asyncio.Event) -> None:
@@ -111,7 +111,7 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
             "trouble": status.trouble,
             "sessions": [
                 {"id": session.id, "member": session.request.member_name, "ticket": session.request.ticket_id}
-                for session in agent.sessions.values()
+                for session in agent.host.sessions.values()
             ],
             "grants": [
                 {"kind": grant.kind, "ticket": grant.ticket_id, "what": grant.procedure or grant.capability,
@@ -120,7 +120,7 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
             ],
         }  # fmt: skip
     if command == "stop-session":
-        return {"stopped": agent.stop_sessions()}
+        return {"stopped": agent.host.stop()}
     if command == "withdraw":
         return {"withdrawn": agent.withdraw_all()}
     return {"error": "unknown command"}

@@ -19,7 +19,7 @@ from .protocol.messages import ConsentKind, ConsentSource, StepResult, StepState
 
 STORE_FILE = "agent.db"
 INTERRUPTED = "interrupted: the agent stopped while this ran"
-VERSION = 1
+VERSION = 2
 """Of the grants' table."""
 
 KEPT = 2000
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS grants (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL, ticket_id INTEGER NOT NULL, until TEXT NOT NULL, source TEXT NOT NULL,
     digest TEXT NOT NULL, values_digest TEXT NOT NULL, procedure TEXT NOT NULL, risk TEXT NOT NULL,
-    session_id TEXT NOT NULL, capability TEXT NOT NULL
+    session_id TEXT NOT NULL, capability TEXT NOT NULL, target TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY, started TEXT NOT NULL,
@@ -42,11 +42,12 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE TABLE IF NOT EXISTS questions (digest TEXT PRIMARY KEY, answered TEXT NOT NULL);
 """
 _ADD_GRANT = """
-INSERT INTO grants (kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability)
-VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk, :session_id, :capability)
+INSERT INTO grants (kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability,
+    target)
+VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk, :session_id, :capability, :target)
 """
 _GRANTS = """
-SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability
+SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability, target
 FROM grants WHERE until > :now
 """
 _WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
@@ -103,7 +104,7 @@ class Store:
             {
                 "kind": grant.kind, "ticket_id": grant.ticket_id, "until": _stamp(grant.until), "source": grant.source,
                 "digest": grant.digest, "values": grant.values, "procedure": grant.procedure, "risk": grant.risk,
-                "session_id": grant.session_id, "capability": grant.capability,
+                "session_id": grant.session_id, "capability": grant.capability, "target": grant.target,
             },
         )  # fmt: skip
 
@@ -112,7 +113,7 @@ class Store:
             Grant(
                 kind=ConsentKind(row[0]), ticket_id=row[1], until=datetime.fromisoformat(row[2]),
                 source=ConsentSource(row[3]), digest=row[4], values=row[5], procedure=row[6], risk=Risk(row[7]),
-                session_id=row[8], capability=row[9],
+                session_id=row[8], capability=row[9], target=row[10],
             )
             for row in self._db.execute(_GRANTS, {"now": _stamp(now)})
         ]  # fmt: skip

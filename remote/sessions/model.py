@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +16,20 @@ REASON = (3, 500)  # characters
 COLUMNS = (20, 500)
 ROWS = (5, 200)
 
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+TARGET_HOST = re.compile(rf"(?=.{{1,240}}$){_LABEL}(\.{_LABEL})*")
+
 
 class Capability(StrEnum):
+    """What a session may do. ``TUNNEL`` leads to a ``target``, host:port of the client's network."""
+
     TERMINAL = "terminal"
+    FILES = "files"
+    PROCESSES = "processes"
+    LOGS = "logs"
+    SCREEN = "screen"
+    CHAT = "chat"
+    TUNNEL = "tunnel"
 
 
 class SessionState(StrEnum):
@@ -62,6 +75,7 @@ class Session:
     ticket_id: int
     reason: str
     capability: Capability
+    target: str
     state: SessionState
     short_code: str
     requested_by: int
@@ -110,6 +124,24 @@ def new_session_id() -> str:
 
 def new_short_code() -> str:
     return f"{secrets.randbelow(10_000):04d}"
+
+
+def is_target(text: str) -> bool:
+    """``host:port``: a DNS name (RFC 1123 §2.1), an IPv4 address or an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65_535):
+        return False
+    if host.startswith("[") and host.endswith("]"):
+        return _is_ipv6(host[1:-1])
+    return TARGET_HOST.fullmatch(host) is not None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def bounded_size(columns: int, rows: int) -> tuple[int, int]:

@@ -9,13 +9,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from compagnon.errors import Conflict, Unavailable
+from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from procedures.ports import RunRef
 from remote.recordings.model import ChainError
 from remote.recordings.service import Recordings
 from remote.sessions import store
-from remote.sessions.model import LOST_AFTER, EndReason, Session, SessionState
+from remote.sessions.call_room import CallRoom
+from remote.sessions.model import LOST_AFTER, Capability, EndReason, Session, SessionState
 from remote.sessions.room import Room
+from remote.sessions.terminal_room import TerminalRoom
 from remote.wire import RESTART, SILENT
 
 if TYPE_CHECKING:
@@ -55,10 +59,27 @@ class Rooms:
         async with lock:
             found = self._rooms.get(session.id)
             if found is None:
-                title = f"{session.machine_name} ({session.ticket_id})"
-                recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
-                found = Room(session, recorder, restored, exited=self._exited, full=self._full)
-                self._rooms[session.id] = found
+                found = self._rooms[session.id] = await self._made(session)
+        return found
+
+    async def _made(self, session: Session) -> Room:
+        title = f"{session.machine_name} ({session.ticket_id})"
+        recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
+        if session.capability is Capability.TERMINAL:
+            return TerminalRoom(session, recorder, restored, exited=self._exited, full=self._full)
+        return CallRoom(session, recorder, full=self._full)
+
+    async def calls(self, session: Session) -> CallRoom:
+        """The room of a session that the server calls. Raises Conflict (not open), Unavailable (cannot be recorded)."""
+        if session.state is not SessionState.OPEN:
+            raise Conflict(N_("This session is not open."))
+        try:
+            found = await self.room(session)
+        except (OSError, ChainError) as error:
+            log.error("session %s: %s", session.id, error)
+            raise Unavailable(N_("The recording cannot be written: nothing is done until it can.")) from None
+        if not isinstance(found, CallRoom):
+            raise Conflict(N_("This session is a terminal."))
         return found
 
     def _exited(self, session_id: str, code: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +24,6 @@ from remote.machines import store as machine_store
 from remote.machines.model import Machine, MachineState
 from remote.sessions import store
 from remote.sessions.model import (
-    GRANT_SECONDS,
     REASON,
     Capability,
     EndReason,
@@ -33,11 +31,12 @@ from remote.sessions.model import (
     ParticipantRole,
     Session,
     SessionState,
+    is_target,
     new_session_id,
     new_short_code,
 )
 from remote.sessions.rooms import Rooms
-from remote.sessions.words import FROM_AGENT, TO_AGENT, ended_by, open_message
+from remote.sessions.words import FROM_AGENT, TO_AGENT, ended_by, open_message, question
 
 log = logging.getLogger(__name__)
 TIDY_EVERY = 30.0  # seconds
@@ -81,6 +80,11 @@ class Sessions:
         async with self._db.connection() as conn:
             return await store.for_machine(conn, machine_id, limit)
 
+    async def visit(self, session: Session) -> list[Session]:
+        """The live sessions on the same machine for the same ticket, oldest first."""
+        async with self._db.connection() as conn:
+            return await store.visit(conn, session.machine_id, session.ticket_id)
+
     async def participants(self, session_id: str) -> list[Participant]:
         async with self._db.connection() as conn:
             return await store.participants(conn, session_id)
@@ -118,7 +122,14 @@ class Sessions:
     # opening
 
     async def open(
-        self, machine_id: int, ticket_id: int, reason: str, member: Member, capability: str = "terminal"
+        self,
+        machine_id: int,
+        ticket_id: int,
+        reason: str,
+        member: Member,
+        *,
+        capability: str = "terminal",
+        target: str = "",
     ) -> Session:
         """Ask for a session and return at once: the client's answer moves it on (topic ``session:<id>``).
 
@@ -127,15 +138,19 @@ class Sessions:
         reason = " ".join(reason.split())
         if not REASON[0] <= len(reason) <= REASON[1]:
             raise Invalid(N_("Say in a few words what the session is for: the client reads it."), field="reason")
+        wanted = _wanted(capability, target)
         machine = await self._link.machines.get(machine_id)
         await self._check_may_open(machine, ticket_id, member)
+        if wanted not in machine.capabilities:
+            raise Invalid(N_("The agent of this machine cannot do this."), field="capability")
         session_id = new_session_id()
         values: dict[str, object] = {
             "id": session_id,
             "machine_id": machine_id,
             "ticket_id": ticket_id,
             "reason": reason,
-            "capability": Capability(capability),
+            "capability": wanted,
+            "target": target,
             "short_code": new_short_code(),
             "member_id": member.id,
         }
@@ -144,7 +159,8 @@ class Sessions:
             await store.join(conn, session_id, member.id, ParticipantRole.DRIVER)
             session = await store.get(conn, session_id)
             assert session is not None
-            details = {"machine": machine_id, "ticket": ticket_id, "reason": reason, "capability": capability}
+            details = {"machine": machine_id, "ticket": ticket_id, "reason": reason, "capability": wanted}
+            details |= {"target": target} if target else {}
             await _tell(conn, session, "requested", Actor.member(member.id), details)
         self._begin(session)
         return session
@@ -185,7 +201,8 @@ class Sessions:
     async def _ask_and_open(self, session: Session) -> None:
         if session.state is SessionState.REQUESTED:
             await self._move_to_consenting(session)
-        answer = await self._link.ask_consent(session.machine_id, await self._question(session))
+        title = await self._link.ticket_title(session.ticket_id)
+        answer = await self._link.ask_consent(session.machine_id, question(session, title, self._settings))
         if not answer.granted:
             reason = EndReason.NO_ANSWER if answer.source is messages.ConsentSource.NONE else EndReason.REFUSED
             await self.end(session.id, reason, detail=answer.reason)
@@ -204,24 +221,6 @@ class Sessions:
             if not await store.move(conn, session.id, SessionState.REQUESTED, SessionState.CONSENTING):
                 raise Conflict(OVER)
             await _tell(conn, session, "consenting", Actor.system(), {})
-
-    async def _question(self, session: Session) -> messages.ConsentRequest:
-        return messages.ConsentRequest(
-            request_id=str(uuid.uuid4()),
-            kind=messages.ConsentKind.SESSION,
-            ticket_id=session.ticket_id,
-            ticket_title=await self._link.ticket_title(session.ticket_id),
-            member_id=session.requested_by,
-            member_name=session.requested_by_name,
-            reason=session.reason,
-            short_code=session.short_code,
-            seconds=GRANT_SECONDS,
-            wait=self._settings.consent_seconds,
-            cooperative=self._settings.cooperative[:120],
-            locale=self._settings.default_locale,
-            session_id=session.id,
-            capability=session.capability.value,
-        )
 
     async def _take_up(self, machine: Machine) -> None:
         """The agent is back (or the server is): go on where each session of its machine was."""
@@ -386,6 +385,17 @@ class Sessions:
         for session in waiting:
             if session.requested_at < oldest and session.id not in self._asking:
                 await self.end(session.id, EndReason.NO_ANSWER)
+
+
+def _wanted(capability: str, target: str) -> Capability:
+    """Raises Invalid."""
+    try:
+        wanted = Capability(capability)
+    except ValueError:
+        raise Invalid(N_("There is no such kind of session."), field="capability") from None
+    if (wanted is Capability.TUNNEL) != is_target(target):
+        raise Invalid(N_("Name a host and a port: 192.168.1.20:22."), field="target")
+    return wanted
 
 
 async def _tell(conn: Connection, session: Session, verb: str, actor: Actor, details: Mapping[str, Any]) -> None:

@@ -10,7 +10,8 @@ from compagnon.db import Connection
 from remote.sessions.model import EndReason, Participant, ParticipantRole, Session, SessionState
 
 COLUMNS = """
-s.id, s.machine_id, m.name AS machine_name, m.client_id, s.ticket_id, s.reason, s.capability, s.state, s.short_code,
+s.id, s.machine_id, m.name AS machine_name, m.client_id, s.ticket_id, s.reason, s.capability, s.target,
+s.state, s.short_code,
 s.requested_by, p.name AS requested_by_name, s.driver_id, s.requested_at, s.granted_until, s.consent_by, s.opened_at,
 s.ended_at, s.end_reason, EXISTS (SELECT FROM recordings r WHERE r.session_id = s.id) AS recorded
 """
@@ -26,9 +27,15 @@ LIVE_OF_MACHINE = f"""
 SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s AND s.state <> 'ended' ORDER BY s.requested_at
 """
 LIVE = f"SELECT {COLUMNS} {FROM} WHERE s.state <> 'ended' ORDER BY s.requested_at"
+VISIT = f"""
+SELECT {COLUMNS} {FROM} WHERE s.ticket_id = %(ticket_id)s AND s.machine_id = %(machine_id)s AND s.state <> 'ended'
+ORDER BY s.requested_at
+"""
 ADD = """
-INSERT INTO remote_sessions (id, machine_id, ticket_id, reason, capability, short_code, requested_by, driver_id)
-VALUES (%(id)s, %(machine_id)s, %(ticket_id)s, %(reason)s, %(capability)s, %(short_code)s, %(member_id)s, %(member_id)s)
+INSERT INTO remote_sessions
+    (id, machine_id, ticket_id, reason, capability, target, short_code, requested_by, driver_id)
+VALUES (%(id)s, %(machine_id)s, %(ticket_id)s, %(reason)s, %(capability)s, %(target)s, %(short_code)s, %(member_id)s,
+    %(member_id)s)
 """
 MOVE = "UPDATE remote_sessions SET state = %(new)s WHERE id = %(id)s AND state = %(old)s"
 GRANTED = """
@@ -84,6 +91,10 @@ async def for_ticket(conn: Connection, ticket_id: int) -> list[Session]:
 
 async def for_machine(conn: Connection, machine_id: int, limit: int) -> list[Session]:
     return await _many(conn, FOR_MACHINE, {"machine_id": machine_id, "limit": limit})
+
+
+async def visit(conn: Connection, machine_id: int, ticket_id: int) -> list[Session]:
+    return await _many(conn, VISIT, {"machine_id": machine_id, "ticket_id": ticket_id})
 
 
 async def live_of_machine(conn: Connection, machine_id: int) -> list[Session]:

@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from compagnon_agent.protocol import frames
-from remote.sessions.scrollback import CATCH_UP
+from remote.sessions.scrollback import CATCH_UP, Scrollback
 from remote.wire import NORMAL, TRY_AGAIN, Wire
 
 if TYPE_CHECKING:
@@ -94,18 +94,18 @@ class Viewer:
                 await self.wire.send(self._notes.popleft(), PATIENCE)
             if self.overrun:
                 await self.wire.close(TRY_AGAIN, "too slow")
-            while (frame := self._next(room)) is not None:
+            while (frame := room.next_for(self)) is not None:
                 await self.wire.send(frame.encode(), PATIENCE)
             if self.finished and not self._notes:
                 await self.wire.close(NORMAL, "ended")
                 return
 
-    def _next(self, room: Room) -> frames.Frame | None:
-        kept = room.scrollback
+    def next_output(self, kept: Scrollback) -> frames.Frame | None:
+        """The next of a terminal's output, which it draws at its own pace."""
         if self.sent - self.drawn >= WINDOW:
             return None  # it draws first, however far behind it is
         if self.sent < 0 or not kept.holds(self.sent):
-            return self._snapshot(room)
+            return self._snapshot(kept)
         if self.sent >= kept.end:
             return None
         data = kept.read(self.sent, CHUNK)
@@ -113,9 +113,9 @@ class Viewer:
         self.sent += len(data)
         return frame
 
-    def _snapshot(self, room: Room) -> frames.Frame:
+    def _snapshot(self, kept: Scrollback) -> frames.Frame:
         """A page that joins gets all that is kept; one that fell behind only the end, not to fall again."""
         late = self.sent >= 0
-        prefix, offset = room.scrollback.snapshot(keep=CATCH_UP) if late else room.scrollback.snapshot()
+        prefix, offset = kept.snapshot(keep=CATCH_UP) if late else kept.snapshot()
         self.sent = self.drawn = offset
         return frames.snapshot(prefix, offset)

@@ -25,7 +25,6 @@ from compagnon.web import Form, fragment, page, redirect, toast
 from compagnon.web import context as contexts
 from compagnon.web.ws_tickets import WsTickets
 from compagnon_agent.protocol import frames, messages, signing
-from compagnon_agent.protocol.frames import FrameKind
 from compagnon_agent.protocol.wire import WireError
 from procedures.ports import TicketGate
 from remote import wire
@@ -36,7 +35,7 @@ from remote.machines.desk import Desk
 from remote.machines.model import MachineState
 from remote.recordings.model import ChainError
 from remote.sessions import rights
-from remote.sessions.model import Session, SessionState
+from remote.sessions.model import Capability, Session, SessionState
 from remote.sessions.room import Room
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
@@ -61,11 +60,13 @@ def handlers(rooms: Rooms) -> Sequence[ControllerRouterHandler]:
 async def open_session(
     request: AnyRequest, form: Form, member: Member, sessions: Sessions, machine_id: FromPath[int]
 ) -> Redirect:
-    """Ask the client for a terminal, and go where their answer will show."""
+    """Ask the client for a session (a terminal, unless another capability is named), and go where the answer shows."""
     ticket_id = form.identity("ticket_id")
     reason = form.text("reason", limit=500)
+    capability = form.text("capability", limit=40, required=False) or Capability.TERMINAL
+    target = form.text("target", limit=255, required=False)
     form.check()
-    session = await sessions.open(machine_id, ticket_id, reason, member)
+    session = await sessions.open(machine_id, ticket_id, reason, member, capability=capability, target=target)
     return redirect(session.url)
 
 
@@ -73,10 +74,12 @@ async def open_session(
 async def shown(
     request: AnyRequest, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms, session_id: SessionId
 ) -> Template:
-    """The terminal of a remote session, and who is in it."""
+    """A remote session, the others of the same visit beside it, and who is in it."""
     session = await sessions.get(session_id)
     await sessions.require_entry(session, member)
-    return page(request, "remote/session.html", **await _context(session, member, sessions, desk, rooms))
+    return page(
+        request, f"remote/session_{session.capability}.html", **await _context(session, member, sessions, desk, rooms)
+    )
 
 
 @get("/sessions/{session_id:str}/side")
@@ -92,10 +95,13 @@ async def side(
 async def _context(session: Session, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms) -> dict[str, Any]:
     room = rooms.get(session.id)
     runs = await desk.runs.for_ticket(session.ticket_id)
+    machine = await desk.link.machines.get(session.machine_id)
     return {
         "session": session,
-        "environment": (await desk.link.machines.get(session.machine_id)).environment,
+        "environment": machine.environment,
         "participants": await sessions.participants(session.id),
+        "visit": await sessions.visit(session),
+        "capabilities": [capability for capability in Capability if capability in machine.capabilities],
         "ticket_title": await _title(desk.gate, session.ticket_id),
         "runs": [run for run in runs if run.machine_id == session.machine_id],
         "step": room.step if room else "",
@@ -241,14 +247,8 @@ async def _from_viewer(viewer: Viewer, room: Room, raw: str | bytes) -> None:
         await _note_from_viewer(viewer, room, raw)
         return
     frame = frames.decode(raw)
-    if frame is None or frame.channel != frames.TERMINAL:
-        return
-    if frame.kind is FrameKind.DATA:
-        await room.type(viewer, frame.offset, frame.payload)
-    elif frame.kind is FrameKind.ACK:
-        viewer.drew(frame.offset)
-    elif frame.kind is FrameKind.RESIZE:
-        await room.resize(viewer, *frame.size)
+    if frame is not None:
+        await room.take(viewer, frame)
 
 
 async def _note_from_viewer(viewer: Viewer, room: Room, raw: str) -> None:
@@ -323,10 +323,7 @@ async def _serve_room(wire_: Wire, rooms: Rooms, session: Session) -> None:
     await room.attach(wire_)
     try:
         while True:
-            raw = await wire_.receive()
-            frame = frames.decode(raw) if isinstance(raw, bytes) else None
-            if frame is not None:
-                await room.from_agent(frame)
+            await room.from_agent(await wire_.receive())
     except (WireError, ValueError) as error:
         log.warning("session %s: the agent breaks the protocol: %s", session.id, error)
         await wire_.close(wire.PROTOCOL_ERROR, "protocol error")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+
 from compagnon.audit import Actor
+from compagnon.settings import Settings
 from compagnon_agent.protocol import messages
-from remote.sessions.model import EndReason, Session
+from remote.sessions.model import GRANT_SECONDS, EndReason, Session
 
 FROM_AGENT = {
     messages.EndReason.EXIT: EndReason.EXIT,
@@ -39,4 +42,26 @@ def open_message(session: Session) -> messages.OpenSession:
         member_name=session.requested_by_name,
         reason=session.reason,
         capability=session.capability.value,
+        target=session.target,
+    )
+
+
+def question(session: Session, ticket_title: str, settings: Settings) -> messages.ConsentRequest:
+    """What the person at the machine is asked."""
+    return messages.ConsentRequest(
+        request_id=str(uuid.uuid4()),
+        kind=messages.ConsentKind.SESSION,
+        ticket_id=session.ticket_id,
+        ticket_title=ticket_title,
+        member_id=session.requested_by,
+        member_name=session.requested_by_name,
+        reason=session.reason,
+        short_code=session.short_code,
+        seconds=GRANT_SECONDS,
+        wait=settings.consent_seconds,
+        cooperative=settings.cooperative[:120],
+        locale=settings.default_locale,
+        session_id=session.id,
+        capability=session.capability.value,
+        target=session.target,
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 
 from .checks import MAX_CHECKS, Check, CheckResult, check_codec
+from .envelope import Message, Unknown, decode_as, encode
 from .manifest import Manifest, manifest_codec
 from .parameters import MAX_PARAMETERS, MAX_VALUE
 from .signing import KEY_LENGTH, NONCE_LENGTH, SIGNATURE_LENGTH
@@ -29,23 +30,18 @@ from .terms import (
 )
 from .wire import (
     JSON,
-    WireError,
     boolean,
     choice,
-    dumps,
     fixed_bytes,
     identifier,
     instant,
     integer,
     json_object,
-    loads,
     optional,
-    read_record,
     record,
     sequence,
     string_map,
     text,
-    write_record,
 )
 
 __all__ = [
@@ -60,24 +56,11 @@ _name = text(120)
 _reason = text(500)
 _uuid = text(36, minimum=8)
 _session = text(32, minimum=32)
+_target = text(255)
 _nonce = fixed_bytes(NONCE_LENGTH)
 _key = fixed_bytes(KEY_LENGTH)
 _signature = fixed_bytes(SIGNATURE_LENGTH)
 _values = string_map(text(40, minimum=1), text(MAX_VALUE), MAX_PARAMETERS)
-
-
-class Message:
-    """Base of all messages; ``TYPE`` is the name on the wire."""
-
-    __slots__ = ()
-    TYPE: ClassVar[str] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown(Message):
-    """A message of a type this version does not know."""
-
-    name: str
 
 
 # --- handshake (control and session connections) -------------------------------------------------------------------
@@ -217,8 +200,8 @@ class CheckResults(Message):
 class ConsentRequest(Message):
     """Server: ask the person at the machine. ``seconds``: for how long; ``short_code``: compared by voice.
 
-    ``manifest`` for kind PROCEDURE; ``session_id`` and ``capability`` for kind SESSION. ``wait``: seconds until the
-    question is withdrawn by itself.
+    ``manifest`` for kind PROCEDURE; ``session_id`` and ``capability`` for kind SESSION, with the ``target`` (host:port)
+    that a tunnel leads to. ``wait``: seconds until the question is withdrawn by itself.
     """
 
     TYPE: ClassVar[str] = "consent_request"
@@ -238,6 +221,7 @@ class ConsentRequest(Message):
     parameters: Annotated[Mapping[str, str] | None, optional(_values)] = None
     session_id: Annotated[str | None, optional(_session)] = None
     capability: Annotated[str | None, optional(text(40, minimum=1))] = None
+    target: Annotated[str, _target] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +319,7 @@ class OpenSession(Message):
     member_name: Annotated[str, _name]
     reason: Annotated[str, _reason]
     capability: Annotated[str, text(40, minimum=1)] = "terminal"
+    target: Annotated[str, _target] = ""
     columns: Annotated[int, integer(2, 1000)] = 80
     rows: Annotated[int, integer(1, 1000)] = 24
 
@@ -368,25 +353,6 @@ _ALL: tuple[type[Message], ...] = (
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}
 
 
-def encode(message: Message) -> str:
-    """JSON text of the message; :class:`WireError` when it would be longer than :data:`MAX_MESSAGE`."""
-    encoded = dumps({"v": VERSION, "type": message.TYPE, **write_record(message)})
-    if len(encoded.encode()) > MAX_MESSAGE:
-        raise WireError(message.TYPE, f"longer than {MAX_MESSAGE} bytes")
-    return encoded
-
-
 def decode(source: str | bytes) -> Message:
     """The message in ``source``; :class:`WireError` for anything malformed, :class:`Unknown` for an unknown type."""
-    value = loads(source, limit=MAX_MESSAGE)
-    if not isinstance(value, dict):
-        raise WireError("", "must be an object")
-    if type(value.get("v")) is not int or value["v"] != VERSION:
-        raise WireError("v", f"must be {VERSION}")
-    name = value.get("type")
-    if not isinstance(name, str):
-        raise WireError("type", "must be text")
-    cls = TYPES.get(name)
-    if cls is None:
-        return Unknown(name=name[:80])
-    return read_record(cls, value, "")
+    return decode_as(source, TYPES)

@@ -3,20 +3,16 @@
 import { askAbout, askWithButton } from "../kb/suggested.js";
 import * as frames from "./frames.js";
 import { Keyboard } from "./keyboard.js";
+import { SessionLink } from "./link.js";
 import { Screen } from "./screen.js";
 
 const page = JSON.parse(document.getElementById("session-data").textContent);
 const texts = page.texts;
-const viewer = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const part = (id) => document.getElementById(id);
 
 const ACK_EVERY = 64 * 1024; // bytes drawn between two acknowledgements
 const ACK_LATEST = 200; // milliseconds
-const PING_EVERY = 10_000;
-const SILENT_AFTER = 15_000;
 
-let socket = null;
-let tries = 0;
 let offset = null; // how far the output was written to the screen
 let drawn = 0;
 let acknowledged = 0;
@@ -26,16 +22,21 @@ let driver = null;
 let people = [];
 let agent = false;
 let frozen = false;
-let dialling = false;
-let over = page.state === "ended";
 let open = false;
-let heard = 0;
 let ctrl = false;
 
 const keyboard = new Keyboard(
-  (bytes, at) => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.data(bytes, at)); },
+  (bytes, at) => link.send(frames.data(bytes, at)),
   showTyped,
 );
+const link = new SessionLink(page, {
+  hear,
+  draw: (data) => draw(frames.decode(data)),
+  cut: () => { open = false; keyboard.hold(); show(); },
+  waiting: () => say(texts.waiting, "warn"),
+  refused: () => say(texts.left, "bad"),
+  ended: end,
+}, () => offset);
 let screen = null;
 
 function startScreen() {
@@ -44,7 +45,7 @@ function startScreen() {
   part("waiting").hidden = true;
   screen = new Screen(part("terminal"), {
     typed: (text) => keyboard.type(withCtrl(text)),
-    resized: (columns, rows) => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.resize(columns, rows)); },
+    resized: (columns, rows) => link.send(frames.resize(columns, rows)),
     asked: askAbout,
   });
   askWithButton(() => screen.terminal.getSelection(), (changed) => screen.terminal.onSelectionChange(changed));
@@ -52,72 +53,10 @@ function startScreen() {
   screen.terminal.focus();
 }
 
-// the socket
-
-// Asked for by the start, a live event, a retry, the network's return, sometimes by two of them at once.
-async function connect() {
-  if (over || socket || dialling) return;
-  dialling = true;
-  try { await dial(); } finally { dialling = false; }
-}
-
-async function dial() {
-  let answer;
-  try {
-    const headers = { "x-csrftoken": page.csrf };
-    const response = await fetch(`/sessions/${page.id}/ticket`, { method: "POST", headers });
-    if (response.status === 403 || response.status === 404) { say(texts.left, "bad"); return; }
-    if (!response.ok) throw new Error(String(response.status));
-    answer = await response.json();
-  } catch {
-    retry();
-    return;
-  }
-  if (answer.state === "ended") { end(); return; }
-  if (answer.state !== "open") { say(texts.waiting, "warn"); setTimeout(connect, 1500); return; }
-  const place = offset === null ? "" : String(offset);
-  const address = new URL(`/sessions/${page.id}/ws?ticket=${answer.ticket}&viewer=${viewer}&offset=${place}`, location.href);
-  address.protocol = address.protocol.replace("http", "ws");
-  const mine = new WebSocket(address);
-  socket = mine;
-  mine.binaryType = "arraybuffer";
-  mine.onmessage = (event) => {
-    if (socket !== mine) return;
-    heard = performance.now();
-    if (typeof event.data === "string") hear(JSON.parse(event.data)); else draw(frames.decode(event.data));
-  };
-  mine.onclose = () => { if (socket === mine) lose(); };
-}
-
-function lose() {
-  socket = null;
-  open = false;
-  keyboard.hold();
-  if (over) return;
-  show();
-  retry();
-}
-
-// Full jitter, up to five seconds: somebody sits in front of it.
-function retry() {
-  const longest = Math.min(5000, 250 * 2 ** tries++);
-  setTimeout(connect, Math.random() * longest);
-  if (!open) show();
-}
-
-setInterval(() => {
-  if (socket?.readyState !== WebSocket.OPEN) return;
-  if (performance.now() - heard > SILENT_AFTER + PING_EVERY) { socket.onclose = null; socket.close(); lose(); return; }
-  socket.send(JSON.stringify({ type: "ping" }));
-}, PING_EVERY);
-addEventListener("online", () => { tries = 0; connect(); });
-addEventListener("offline", () => { if (socket) { socket.onclose = null; socket.close(); lose(); } });
-
 // what it says
 
 const HEARD = {
   welcome(note) {
-    tries = 0;
     open = true;
     agent = note.agent;
     frozen = note.frozen;
@@ -136,7 +75,6 @@ const HEARD = {
   frozen(note) { frozen = note.frozen; if (frozen) keyboard.hold(); },
   size(note) { screen?.size(note.columns, note.rows); },
   asks(note) { if (driver === page.me && note.id !== page.me) offer(note); },
-  ended() { end(); },
 };
 
 function hear(note) {
@@ -166,16 +104,14 @@ function acknowledge() {
 }
 
 function sendAck() {
-  if (socket?.readyState !== WebSocket.OPEN || drawn === acknowledged) return;
+  if (!link.ready || drawn === acknowledged) return;
   acknowledged = drawn;
-  socket.send(frames.ack(drawn, 0));
+  link.send(frames.ack(drawn, 0));
 }
 
 function end() {
-  over = true;
   open = false;
   keyboard.hold();
-  socket?.close();
   show();
   if (screen) screen.driving = false;
   part("waiting").hidden = screen !== null;
@@ -194,8 +130,8 @@ function setDriver(id) {
 }
 
 function show() {
-  if (over) say(texts.over, "off");
-  else if (!open) say(tries > 0 || screen ? texts.cut : texts.connecting, "bad");
+  if (link.over) say(texts.over, "off");
+  else if (!open) say(link.tries > 0 || screen ? texts.cut : texts.connecting, "bad");
   else if (frozen) say(texts.frozen, "bad");
   else if (!agent) say(texts.agentAway, "warn");
   else say(texts.open, "ok");
@@ -271,12 +207,11 @@ document.addEventListener("click", (event) => {
   const to = event.target.closest("[data-hand-over]");
   if (to) handOver(to.dataset.handOver);
 });
-part("ask-keyboard").addEventListener("click", () => socket?.send(JSON.stringify({ type: "ask" })));
+part("ask-keyboard").addEventListener("click", () => link.say("ask"));
 part("take-keyboard").addEventListener("click", () => handOver(page.me));
 part("smaller").addEventListener("click", () => screen?.larger(-1));
 part("larger").addEventListener("click", () => screen?.larger(1));
 part("forget-typed").addEventListener("click", () => keyboard.forget());
-document.addEventListener("live:event", () => { if (!open) connect(); });
 
 show();
-connect();
+link.connect();

@@ -1,8 +1,4 @@
-"""A session as the agent has it: one shell on a terminal, and however many connections it takes to show it.
-
-The shell lives on while the link is down, up to ``grace`` seconds; its output waits in the stream (at most 1 MiB, then
-the terminal is no longer read, so the program in it waits too).
-"""
+"""What every session has: a connection that is dialled again and again, an end, and a time after which it ends."""
 
 from __future__ import annotations
 
@@ -11,60 +7,45 @@ import contextlib
 import logging
 import secrets
 import time
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from .identity import Identity
-from .link import PROTOCOL_ERROR, SILENT, Backoff, Untrusted, dial, shake_hands, why_closed
-from .protocol import frames
-from .protocol.frames import Frame, FrameKind
-from .protocol.messages import EndReason, OpenSession, Welcome
-from .protocol.signing import session_purpose
-from .protocol.stream import Stream
-from .protocol.wire import WireError
-from .pty_process import PtyProcess
-from .tasks import first_of
+from ..identity import Identity
+from ..link import PROTOCOL_ERROR, SILENT, Backoff, Untrusted, dial, shake_hands, why_closed
+from ..protocol import frames
+from ..protocol.frames import Frame, FrameKind
+from ..protocol.messages import EndReason, OpenSession, Welcome
+from ..protocol.signing import session_purpose
+from ..protocol.wire import WireError
+from ..tasks import first_of
 
 log = logging.getLogger(__name__)
 
 PING_EVERY = 5.0
 DEAD_AFTER = 15.0
 REDIAL_FIRST, REDIAL_CAP = 0.3, 2.0
-EXIT_GRACE = 5.0
-"""Seconds that the server has to say CLOSE after everything, the exit code too, has arrived."""
-
-INPUT_LIMIT = 64 * 1024
-"""Keys that wait for the terminal before no more are acknowledged."""
 
 
-class Session:
-    """``run`` ends with the reason; ``end`` makes it end. ``until``: when the grant runs out."""
+class SessionLink(ABC):
+    """``run`` ends with the reason; ``end`` makes it end. ``until``: when the grant runs out.
 
-    def __init__(
-        self,
-        request: OpenSession,
-        identity: Identity,
-        *,
-        until: datetime,
-        grace: float,
-        shell: str | None,
-    ) -> None:
+    The session outlives its connections by up to ``grace`` seconds. A kind of session says what goes over them: it
+    implements the methods below ``run``, and calls ``wake`` when ``_next`` has something to send.
+    """
+
+    def __init__(self, request: OpenSession, identity: Identity, *, until: datetime, grace: float) -> None:
         self.request = request
         self.exit_code: int | None = None
         self._identity = identity
         self._until = until
         self._grace = grace
-        self._shell = shell
-        self._stream = Stream()
-        self._pty = PtyProcess(self._shown, self._exited)
         self._wake = asyncio.Event()
-        self._gone = asyncio.Event()
         self._over: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._seen = time.monotonic()
         self._connected = False
-        self._unread = 0
 
     @property
     def id(self) -> str:
@@ -74,47 +55,64 @@ class Session:
         if not self._over.done():
             self._over.set_result(reason)
 
+    def wake(self) -> None:
+        self._wake.set()
+
     async def run(self) -> EndReason:
-        """Raises ``OSError`` when no terminal can be had; otherwise ends when the session does."""
-        await self._pty.start(self._shell, self.request.columns, self.request.rows)
-        watch = [asyncio.create_task(job) for job in (self._keep_connected(), self._expire(), self._settle())]
+        """Raises ``OSError`` when it cannot begin; otherwise ends when the session does."""
+        await self._begin()
+        watch = [asyncio.create_task(job) for job in (self._keep_connected(), self._expire(), self._beside())]
         try:
             return await asyncio.shield(self._over)
         finally:
             for task in watch:
                 task.cancel()
             await asyncio.gather(*watch, return_exceptions=True)
-            await self._pty.close()
+            await self._close()
 
-    # -- the terminal
+    # -- a kind of session
 
-    def _shown(self, data: bytes) -> None:
-        self._stream.write(data)
-        if self._stream.room < frames.MAX_PAYLOAD:
-            self._pty.read(on=False)
-        self._wake.set()
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Raises ``OSError`` when this machine cannot have such a session."""
 
-    def _exited(self, code: int) -> None:
-        self.exit_code = code
-        self._gone.set()
-        self._stream.finish(code)
-        self._wake.set()
+    @abstractmethod
+    async def _close(self) -> None:
+        """Nothing of the session is left running."""
+
+    async def _beside(self) -> None:
+        """Runs as long as the session does."""
+        await asyncio.shield(self._over)
+
+    @abstractmethod
+    def _greeting(self) -> list[Frame]:
+        """The first frames on a new connection."""
+
+    @abstractmethod
+    def _disconnected(self) -> None:
+        """The connection is lost."""
+
+    @abstractmethod
+    def _next(self) -> str | Frame | None:
+        """What to send next, in order of urgency; None: nothing for now."""
+
+    @abstractmethod
+    async def _take(self, frame: Frame) -> None:
+        """A frame of a channel. Raises ``WireError``."""
+
+    async def _hear(self, text: str) -> None:
+        """A text message. Raises ``WireError``."""
+        log.debug("session %s: a text of %d characters is left alone", self.id[:8], len(text))
+
+    @abstractmethod
+    def _tick(self) -> None:
+        """Every few seconds."""
 
     # -- what ends it
 
     async def _expire(self) -> None:
         await asyncio.sleep(max(0.0, (self._until - datetime.now(UTC)).total_seconds()))
         self.end(EndReason.EXPIRED)
-
-    async def _settle(self) -> None:
-        """After the shell's end: once everything has arrived, wait for CLOSE a little, then leave."""
-        await self._gone.wait()
-        while True:
-            if self._stream.settled and self._connected:
-                break
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(EXIT_GRACE)
-        self.end(EndReason.EXIT)
 
     # -- connections
 
@@ -143,13 +141,14 @@ class Session:
             if not isinstance(verdict, Welcome):
                 return self.end(EndReason.REVOKED)
             self._seen = time.monotonic()
-            await socket.send(self._stream.connected().encode())
+            for frame in self._greeting():
+                await socket.send(frame.encode())
             self._connected = True
             try:
                 await first_of(self._receive(socket), self._send(socket), self._ping(socket))
             finally:
                 self._connected = False
-                self._stream.disconnected()
+                self._disconnected()
                 await self._say_goodbye(socket)
 
     async def _say_goodbye(self, socket: ClientConnection) -> None:
@@ -160,50 +159,34 @@ class Session:
     async def _receive(self, socket: ClientConnection) -> None:
         async for data in socket:
             self._seen = time.monotonic()
-            if isinstance(data, str):
-                continue
             try:
-                frame = frames.decode(data)
-                if frame:
-                    await self._take(frame, socket)
+                if isinstance(data, str):
+                    await self._hear(data)
+                elif (frame := frames.decode(data)) is not None:
+                    await self._take_any(frame, socket)
             except WireError:
-                await socket.close(PROTOCOL_ERROR, "malformed frame")
+                await socket.close(PROTOCOL_ERROR, "malformed message")
                 raise
 
-    async def _take(self, frame: Frame, socket: ClientConnection) -> None:
-        if frame.kind is FrameKind.RESIZE:
-            self._pty.resize(*frame.size)
-        elif frame.kind is FrameKind.SIGNAL:
-            self._pty.signal(frame.text)
-        elif frame.kind is FrameKind.PING:
+    async def _take_any(self, frame: Frame, socket: ClientConnection) -> None:
+        if frame.kind is FrameKind.PING:
             await socket.send(frames.pong(frame.number).encode())
         elif frame.kind is FrameKind.CLOSE:
             self.end(_reason(frame.text))
-        elif frame.channel == frames.TERMINAL:
-            self._keys(self._stream.receive(frame).data)
-            self._pty.read(on=self._stream.room >= frames.MAX_PAYLOAD and self.exit_code is None)
-            self._wake.set()
-
-    def _keys(self, data: bytes) -> None:
-        """Keys go to the terminal at once; they are acknowledged while it takes them."""
-        if data:
-            self._pty.write(data)
-            self._unread += len(data)
-        if self._unread and self._pty.pending_input < INPUT_LIMIT:
-            self._stream.consumed(self._unread)
-            self._unread = 0
+        else:
+            await self._take(frame)
 
     async def _send(self, socket: ClientConnection) -> None:
         while True:
             self._wake.clear()
-            while frame := self._stream.next_frame():
-                await socket.send(frame.encode())
+            while (message := self._next()) is not None:
+                await socket.send(message if isinstance(message, str) else message.encode())
             await self._wake.wait()
 
     async def _ping(self, socket: ClientConnection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY)
-            self._keys(b"")
+            self._tick()
             if time.monotonic() - self._seen > DEAD_AFTER:
                 await socket.close(SILENT, "silent")
                 return

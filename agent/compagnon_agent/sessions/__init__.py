@@ -1,0 +1,1 @@
+"""Sessions as the agent has them: a terminal, or a capability that the server calls."""

@@ -1,0 +1,133 @@
+"""The open sessions of this machine: opened under a grant, shown in a banner, stopped by whoever is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from ..audit import AuditLog
+from ..authorise import Decision, Request, SessionRequest
+from ..banner import Banner
+from ..desk.core import Desk
+from ..identity import Identity
+from ..protocol.messages import ConsentWithdrawn, EndReason, Message, OpenSession, SessionEnded, SessionRefused
+from ..settings import Settings
+from ..store import Store
+from .calls import CallSession
+from .link import SessionLink
+from .registry import TERMINAL, capability
+from .terminal import TerminalSession
+
+MAX_SESSIONS = 16
+
+
+class SessionHost:
+    """``decide`` asks :func:`..authorise.authorise` (and writes the answer down if it is told to)."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        identity: Identity,
+        store: Store,
+        audit: AuditLog,
+        decide: Callable[[Request, bool], Decision],
+        desk: Desk,
+        send: Callable[[Message], None],
+    ) -> None:
+        self.sessions: dict[str, SessionLink] = {}
+        self._emptied = asyncio.Event()
+        self._settings = settings
+        self._identity = identity
+        self._store = store
+        self._audit = audit
+        self._decide = decide
+        self._desk = desk
+        self._send = send
+
+    async def open(self, request: OpenSession) -> None:
+        """Runs as long as the session does."""
+        if request.session_id in self.sessions:
+            return  # asked twice: it is being dialled already
+        decision = self._decide(_wanted(request, request.capability), True)
+        if not decision.allowed or decision.until is None:
+            self._refuse(request, decision.reason, needs_consent=decision.needs_consent)
+        elif len(self.sessions) >= MAX_SESSIONS:
+            self._refuse(request, "too many sessions are open already")
+        elif (session := self._make(request, decision.until)) is None:
+            self._refuse(request, f"this agent has no {request.capability}")
+        else:
+            await self._run(session)
+
+    def _make(self, request: OpenSession, until: datetime) -> SessionLink | None:
+        grace = self._settings.session_grace
+        if request.capability == TERMINAL:
+            shell = self._settings.shell
+            return TerminalSession(request, self._identity, until=until, grace=grace, shell=shell)
+        found = capability(request.capability)
+        if found is None:
+            return None
+        permit = self._permit(request)
+        return CallSession(request, self._identity, until=until, grace=grace, make=found, permit=permit)
+
+    def _permit(self, request: OpenSession) -> Callable[[str, str, bool], str]:
+        def permit(capability: str, method: str, write_down: bool) -> str:
+            decision = self._decide(_wanted(request, capability, method), write_down)
+            return "" if decision.allowed else decision.reason
+
+        return permit
+
+    def _refuse(self, request: OpenSession, reason: str, *, needs_consent: bool = False) -> None:
+        self._send(SessionRefused(session_id=request.session_id, reason=reason[:500], needs_consent=needs_consent))
+
+    async def _run(self, session: SessionLink) -> None:
+        request = session.request
+        self.sessions[session.id] = session
+        self._audit.record(
+            "session.open",
+            {"session": session.id, "member": request.member_name, "capability": request.capability},
+        )
+        reason = EndReason.LOST
+        try:
+            async with Banner(request.member_name, request.ticket_id, lambda: self.stop(session.id), self._desk):
+                reason = await session.run()
+        except OSError as fault:
+            self._refuse(request, f"no {request.capability}: {fault}")
+        finally:
+            del self.sessions[session.id]
+            if not self.sessions:
+                self._emptied.set()
+            self._store.withdraw_session(session.id)
+            self._audit.record("session.end", {"session": session.id, "reason": reason})
+            self._send(SessionEnded(session_id=session.id, reason=reason, exit_code=session.exit_code))
+
+    def stop(self, session_id: str | None = None) -> int:
+        """Stop, pressed at the machine: the session (or all) ends and its consent is taken back."""
+        stopped = [item for item in self.sessions.values() if session_id in (None, item.id)]
+        for session in stopped:
+            session.end(EndReason.CLIENT)
+            self._send(ConsentWithdrawn(session_id=session.id, reason="stopped at the machine"))
+        return len(stopped)
+
+    def end(self, message: SessionEnded) -> None:
+        """The server says it is over."""
+        session = self.sessions.get(message.session_id)
+        if session:
+            session.end(message.reason)
+
+    async def emptied(self) -> None:
+        """Wait for sessions that were told to end."""
+        self._emptied.clear()
+        if self.sessions:
+            await self._emptied.wait()
+
+
+def _wanted(request: OpenSession, capability: str, method: str = "") -> SessionRequest:
+    return SessionRequest(
+        ticket_id=request.ticket_id,
+        session_id=request.session_id,
+        capability=capability,
+        target=request.target,
+        method=method,
+    )

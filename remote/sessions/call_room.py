@@ -1,0 +1,212 @@
+"""The room of a capability that the server calls: files, processes, logs, screen, chat, tunnel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from compagnon.errors import AppError, Conflict, Unavailable
+from compagnon.i18n import N_
+from compagnon_agent.protocol import calls
+from compagnon_agent.protocol.calls import Caller, Notice, Reply, TooMany
+from compagnon_agent.protocol.channel import Channel
+from compagnon_agent.protocol.channels import Channels, NoChannel
+from compagnon_agent.protocol.frames import Frame
+from compagnon_agent.protocol.wire import JSON, Codec, WireError
+from remote.recordings.recorder import Recorder
+from remote.sessions.model import Session
+from remote.sessions.room import Room
+from remote.sessions.viewer import Viewer
+from remote.wire import Wire
+
+log = logging.getLogger(__name__)
+WAIT = 30.0  # seconds for a reply, the time of a cut included
+T = TypeVar("T")
+Value = Mapping[str, JSON]
+Listener = Callable[[Value], None]
+
+
+class CallFailed(AppError):
+    """The agent could not do it: ``code`` for programs, the message for people."""
+
+    def __init__(self, code: str, error: str) -> None:
+        super().__init__(N_("The machine answered: {error}"), error=error or code)
+        self.code = code
+
+
+def told(codec: Codec[T], answer: Value, name: str) -> T:
+    """What the machine answered under ``name``. Raises CallFailed for nonsense."""
+    try:
+        return codec.read(answer.get(name), name)
+    except WireError as error:
+        log.warning("an agent answered nonsense: %s", error)
+        raise CallFailed("malformed", "?") from None
+
+
+class CallRoom(Room):
+    """``call`` asks the agent, ``open_channel`` gives bytes both ways, ``on_notice`` hears what it says by itself.
+
+    What changes something is written into the recording *before* it is asked for (``record``), so that it can be
+    refused when it cannot be recorded.
+    """
+
+    def __init__(self, session: Session, recorder: Recorder, *, full: Callable[[str], None]) -> None:
+        super().__init__(session, recorder, full=full)
+        self.capability = session.capability
+        self._caller = Caller(secrets.token_hex(8))
+        self._channels = Channels()
+        self._opened: dict[int, Channel] = {}
+        self._replies: dict[int, asyncio.Future[Reply]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._sending = asyncio.Lock()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._over = False
+
+    # what a capability's service uses
+
+    async def call(
+        self, method: str, arguments: Value, *, member_id: int, record: str = "", wait: float = WAIT
+    ) -> Value:
+        """The agent's answer. ``record``: what is written down first, without which nothing is asked.
+
+        Raises CallFailed, Unavailable (no answer in ``wait`` seconds, or it cannot be recorded), Conflict (over).
+        """
+        self._require_life()
+        if record:
+            self.record(record)
+        try:
+            call = self._caller.call(method, arguments, member_id)
+        except TooMany:
+            raise Unavailable(N_("The machine is busy with earlier requests: try again in a moment.")) from None
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._replies[call.id] = future
+        await self.pump()  # the channel that the call may name is opened first
+        await self._say(call)
+        try:
+            reply = await asyncio.wait_for(future, wait)
+        except TimeoutError:
+            raise Unavailable(N_("The machine did not answer in time.")) from None
+        finally:
+            self._caller.forget(call.id)
+            self._replies.pop(call.id, None)
+        if reply.value is None:
+            raise CallFailed(reply.code, reply.error)
+        return reply.value
+
+    def record(self, what: str) -> None:
+        """Write down what is about to be done. Raises Unavailable when that cannot be."""
+        if not self.mark(what):
+            raise Unavailable(N_("The recording cannot be written: nothing is done until it can."))
+
+    def open_channel(self) -> Channel:
+        """Name its ``number`` in a call, use it, then ``leave`` it. Raises Conflict, Unavailable."""
+        self._require_life()
+        try:
+            number = self._channels.open()
+        except NoChannel:
+            raise Unavailable(N_("Too many transfers are going on in this session.")) from None
+        channel = Channel(self._channels, number, wake=self._wake, moved=asyncio.Event())
+        self._opened[number] = channel
+        self._wake()
+        return channel
+
+    def leave_channel(self, channel: Channel) -> None:
+        """It is not used any more. Idempotent."""
+        self._opened.pop(channel.number, None)
+        self._channels.close(channel.number)
+        channel.lost()
+
+    def on_notice(self, name: str, listener: Listener) -> None:
+        """``listener`` gets the value of every notice of that name, once."""
+        self._listeners[name] = listener
+
+    def _require_life(self) -> None:
+        if self._over:
+            raise Conflict(N_("This session is over."))
+
+    # the agent's side
+
+    @property
+    def connected(self) -> bool:
+        return self.agent is not None
+
+    async def _greet(self, wire: Wire) -> None:
+        hello, *waiting = [calls.encode(message) for message in self._caller.attached()]
+        channels = [frame.encode() for frame in self._channels.connected()]
+        await wire.send(hello)
+        for frame in channels:  # before the calls that may name them
+            await wire.send(frame)
+        for text in waiting:
+            await wire.send(text)
+        self.tell_all("link", agent=True)
+
+    def _left(self) -> None:
+        self._channels.disconnected()
+
+    async def _say(self, message: calls.Message) -> None:
+        await self._to_agent(calls.encode(message))
+
+    async def _take(self, frame: Frame) -> None:
+        received = self._channels.receive(frame)
+        if received is not None and (channel := self._opened.get(frame.channel)):
+            channel.took(received)
+        await self.pump()
+
+    async def _hear(self, text: str) -> None:
+        message = calls.decode(text)
+        if isinstance(message, Reply):
+            self._answered(message)
+        elif isinstance(message, Notice):
+            await self._noticed(message)
+
+    def _answered(self, reply: Reply) -> None:
+        future = self._replies.get(reply.id)
+        if self._caller.answered(reply) and future and not future.done():
+            future.set_result(reply)
+
+    async def _noticed(self, notice: Notice) -> None:
+        new, noted = self._caller.take(notice)
+        if new and (listener := self._listeners.get(notice.name)):
+            listener(notice.value)
+        await self._say(noted)
+
+    def _wake(self) -> None:
+        if self.agent is None or self._sending.locked():
+            return
+        task = asyncio.create_task(self.pump())
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+
+    @property
+    def pumping(self) -> bool:
+        return self._sending.locked()
+
+    async def pump(self) -> None:
+        async with self._sending:
+            while self.agent is not None and (frame := self._channels.next_frame()) is not None:
+                await self._to_agent(frame.encode())
+
+    # the viewers' side
+
+    def _welcome(self, viewer: Viewer) -> dict[str, object]:
+        return {}
+
+    async def take(self, viewer: Viewer, frame: Frame) -> None:
+        """Pages ask over HTTP; nothing of theirs comes in frames."""
+
+    def _ask_for_input(self) -> None:
+        """Pages ask over HTTP: nothing was held back."""
+
+    # the end
+
+    def end(self, reason: str) -> None:
+        self._over = True
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(Conflict(N_("This session is over.")))
+        for channel in list(self._opened.values()):
+            self.leave_channel(channel)
+        super().end(reason)

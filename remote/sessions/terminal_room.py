@@ -1,0 +1,201 @@
+"""The room of a terminal: one stream of output for everybody, one of keys from whoever holds the keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from compagnon_agent.protocol import frames
+from compagnon_agent.protocol.frames import Frame, FrameKind
+from compagnon_agent.protocol.stream import Stream
+from remote.recordings.recorder import Recorder, Restored
+from remote.sessions.model import Session, bounded_size
+from remote.sessions.room import Room
+from remote.sessions.scrollback import Scrollback
+from remote.sessions.typed import Typed
+from remote.sessions.viewer import Viewer
+from remote.wire import Wire
+
+log = logging.getLogger(__name__)
+
+
+class TerminalRoom(Room):
+    """Output is recorded before it is shown or acknowledged; typing is noted there before it is handed to the agent.
+
+    While frozen, output waits with the agent, typing with the viewer.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        restored: Restored,
+        *,
+        exited: Callable[[str, int], None],
+        full: Callable[[str], None],
+    ) -> None:
+        super().__init__(session, recorder, full=full)
+        self.columns, self.rows = restored.columns, restored.rows
+        self.stream = Stream(received_at=restored.offset)
+        self.scrollback = Scrollback(restored.tail, end=restored.offset)
+        self.typed = Typed.restored(restored.notes)
+        self._resumed = False
+        self._held = bytearray()  # output that waits for the recording, at most the stream's window
+        self._exited = exited
+        self._sending = asyncio.Lock()
+
+    # the agent's side
+
+    @property
+    def connected(self) -> bool:
+        return self.agent is not None and self._resumed
+
+    async def _greet(self, wire: Wire) -> None:
+        await wire.send(self.stream.connected().encode())
+
+    def _left(self) -> None:
+        self._resumed = False
+        self.stream.disconnected()
+
+    async def _take(self, frame: Frame) -> None:
+        if frame.channel != frames.TERMINAL:
+            return
+        if frame.kind in (FrameKind.RESUME, FrameKind.ACK):
+            self._input_received(frame)
+        received = self.stream.receive(frame)
+        if received.missing:
+            self._lost(received.missing)
+        if received.data:
+            self._held += received.data
+            self._store()
+        if frame.kind is FrameKind.RESUME:
+            await self._resume()
+        if received.exit_code is not None:
+            self._exit(received.exit_code)
+        await self.pump()
+
+    def _input_received(self, frame: Frame) -> None:
+        was_known = self.typed.known
+        arrived = self.typed.received(frame.offset)
+        if not was_known:
+            self._write(lambda: self.recorder.note_input("", 0, frame.offset))
+        for viewer in self.viewers:
+            if viewer.key in arrived:
+                viewer.acknowledge(arrived[viewer.key])
+            if viewer.held and self.connected and not self.frozen:
+                self._ask_again(viewer)
+
+    async def _resume(self) -> None:
+        if self._resumed:
+            return
+        self._resumed = True
+        await self._to_agent(frames.resize(self.columns, self.rows).encode())
+        for viewer in self.viewers:
+            viewer.tell("link", agent=True)
+            self._ask_again(viewer)
+
+    def _ask_again(self, viewer: Viewer) -> None:
+        viewer.held = False
+        viewer.tell("resume", upto=self.typed.taken(viewer.key))
+
+    def _exit(self, code: int) -> None:
+        self._write(lambda: self.recorder.exit(code))
+        self._exited(self.session_id, code)
+
+    def _lost(self, count: int) -> None:
+        log.error("session %s: the agent lost %d bytes of output", self.session_id, count)
+        self._held.clear()
+        self._write(lambda: self.recorder.gap(self.stream.received))
+        self.scrollback = Scrollback(end=self.stream.received)
+
+    @property
+    def pumping(self) -> bool:
+        return self._sending.locked()
+
+    async def pump(self) -> None:
+        async with self._sending:
+            while self.agent is not None and (frame := self.stream.next_frame()) is not None:
+                await self._to_agent(frame.encode())
+
+    # the recording
+
+    def retry(self) -> bool:
+        """Try the disk again, then record what waits."""
+        if not super().retry():
+            return False
+        self._store()
+        return True
+
+    def _store(self) -> None:
+        """Record what came; only then is it shown and acknowledged. Called again every second while frozen."""
+        before = self.recorder.offset
+        data = bytes(self._held)
+        if data and not self._write(lambda: self.recorder.output(data)):
+            return
+        self._held.clear()
+        self.stream.consumed(self.recorder.offset - before)
+        self.scrollback.append(data)
+        for viewer in self.viewers:
+            viewer.wake()
+
+    def _ask_for_input(self) -> None:
+        for viewer in self.viewers:
+            if self.connected and viewer.member_id == self.driver_id:
+                self._ask_again(viewer)
+
+    # the viewers' side
+
+    def _welcome(self, viewer: Viewer) -> dict[str, object]:
+        return {
+            "columns": self.columns,
+            "rows": self.rows,
+            "end": self.scrollback.end,
+            "typed": self.typed.taken(viewer.key) if self.connected else None,
+        }
+
+    def enter(self, viewer: Viewer) -> None:
+        if viewer.sent > self.scrollback.end + 3 or not self.scrollback.holds(max(viewer.sent, 0)):
+            viewer.sent = -1
+        super().enter(viewer)
+
+    def next_for(self, viewer: Viewer) -> Frame | None:
+        return viewer.next_output(self.scrollback)
+
+    async def take(self, viewer: Viewer, frame: Frame) -> None:
+        if frame.channel != frames.TERMINAL:
+            return
+        if frame.kind is FrameKind.DATA:
+            await self.type(viewer, frame.offset, frame.payload)
+        elif frame.kind is FrameKind.ACK:
+            viewer.drew(frame.offset)
+        elif frame.kind is FrameKind.RESIZE:
+            await self.resize(viewer, *frame.size)
+
+    async def type(self, viewer: Viewer, offset: int, data: bytes) -> None:
+        """What a viewer typed. Only the driver's reaches the shell; nothing does that the recording could not note."""
+        if viewer.member_id != self.driver_id:
+            viewer.tell("refused", upto=self.typed.taken(viewer.key))
+            return
+        new = self.typed.offer(viewer.key, offset, data) if self.connected and not self.frozen else b""
+        upto = self.typed.taken(viewer.key) + len(new)
+        if new and not self._write(lambda: self.recorder.note_input(viewer.key, upto, self.typed.end + len(new))):
+            new = b""
+        if new:
+            self.typed.accept(viewer.key, new)
+            self.stream.write(new)
+            await self.pump()
+        if upto < offset + len(data):
+            viewer.held = True
+            viewer.tell("hold", upto=upto)
+
+    async def resize(self, viewer: Viewer, columns: int, rows: int) -> None:
+        """The driver's window decides."""
+        size = bounded_size(columns, rows)
+        if viewer.member_id != self.driver_id or size == (self.columns, self.rows):
+            return
+        self.columns, self.rows = size
+        self._write(lambda: self.recorder.resize(*size))
+        self.tell_all("size", columns=self.columns, rows=self.rows)
+        if self._resumed:
+            await self._to_agent(frames.resize(*size).encode())

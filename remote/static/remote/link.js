@@ -1,0 +1,108 @@
+// The socket of a session's page: dialled with a one-time ticket, watched, and taken up again by itself.
+
+const PING_EVERY = 10_000;
+const SILENT_AFTER = 15_000;
+const LONGEST_PAUSE = 5000; // somebody sits in front of it
+const ASK_AGAIN = 1500; // while the client has not answered
+
+// `on`: hear(note), draw(buffer), cut(), waiting(), refused(), ended(); each may be left out.
+export class SessionLink {
+  constructor(page, on, place = () => null) {
+    this.page = page;
+    this.on = on;
+    this.place = place; // from which offset on frames are wanted; null: from the start
+    this.viewer = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    this.tries = 0;
+    this.over = page.state === "ended";
+    this.socket = null;
+    this.dialling = false;
+    this.heard = 0;
+    setInterval(() => this.#watch(), PING_EVERY);
+    addEventListener("online", () => { this.tries = 0; this.connect(); });
+    addEventListener("offline", () => this.#drop());
+    document.addEventListener("live:event", () => { if (!this.socket) this.connect(); });
+  }
+
+  get ready() { return this.socket?.readyState === WebSocket.OPEN; }
+
+  // Asked for by the start, a live event, a retry, the network's return, sometimes by two of them at once.
+  async connect() {
+    if (this.over || this.socket || this.dialling) return;
+    this.dialling = true;
+    try { await this.#dial(); } finally { this.dialling = false; }
+  }
+
+  send(data) { if (this.ready) this.socket.send(data); }
+
+  say(kind, facts = {}) { this.send(JSON.stringify({ type: kind, ...facts })); }
+
+  end() {
+    this.over = true;
+    this.socket?.close();
+  }
+
+  async #dial() {
+    let answer;
+    try {
+      const headers = { "x-csrftoken": this.page.csrf };
+      const response = await fetch(`/sessions/${this.page.id}/ticket`, { method: "POST", headers });
+      if (response.status === 403 || response.status === 404) { this.on.refused?.(); return; }
+      if (!response.ok) throw new Error(String(response.status));
+      answer = await response.json();
+    } catch {
+      this.#retry();
+      return;
+    }
+    if (answer.state === "ended") { this.end(); this.on.ended?.(); return; }
+    if (answer.state !== "open") { this.on.waiting?.(); setTimeout(() => this.connect(), ASK_AGAIN); return; }
+    this.#open(answer.ticket);
+  }
+
+  #open(ticket) {
+    const place = this.place();
+    const query = `ticket=${ticket}&viewer=${this.viewer}&offset=${place === null ? "" : place}`;
+    const address = new URL(`/sessions/${this.page.id}/ws?${query}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const mine = new WebSocket(address);
+    this.socket = mine;
+    mine.binaryType = "arraybuffer";
+    mine.onmessage = (event) => {
+      if (this.socket !== mine) return;
+      this.heard = performance.now();
+      if (typeof event.data === "string") this.#hear(JSON.parse(event.data)); else this.on.draw?.(event.data);
+    };
+    mine.onclose = () => { if (this.socket === mine) this.#lose(); };
+  }
+
+  #hear(note) {
+    if (note.type === "welcome") this.tries = 0;
+    this.on.hear?.(note);
+    if (note.type === "ended") { this.end(); this.on.ended?.(); }
+  }
+
+  #watch() {
+    if (!this.ready) return;
+    if (performance.now() - this.heard > SILENT_AFTER + PING_EVERY) this.#drop();
+    else this.say("ping");
+  }
+
+  #drop() {
+    if (!this.socket) return;
+    this.socket.onclose = null;
+    this.socket.close();
+    this.#lose();
+  }
+
+  #lose() {
+    this.socket = null;
+    if (this.over) return;
+    this.#retry();
+    this.on.cut?.();
+  }
+
+  #retry() {
+    const longest = Math.min(LONGEST_PAUSE, 250 * 2 ** this.tries++);
+    setTimeout(() => this.connect(), Math.random() * longest);
+    this.on.cut?.();
+  }
+}
