@@ -15,6 +15,7 @@ from .checks import MAX_CHECKS, Check, CheckResult, check_codec
 from .envelope import Message, Unknown, decode_as, encode
 from .manifest import Manifest, manifest_codec
 from .parameters import MAX_PARAMETERS, MAX_VALUE
+from .releases import ReleaseOffer, ReleaseQuery, ReleaseReport
 from .signing import KEY_LENGTH, NONCE_LENGTH, SIGNATURE_LENGTH
 from .terms import (
     HEARTBEAT,
@@ -347,7 +348,7 @@ class SessionEnded(Message):
 _ALL: tuple[type[Message], ...] = (
     Challenge, Hello, Welcome, Pending, Revoked, Heartbeat, Facts, FactsRequest, Policy, Problem, CheckRequest,
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
-    SessionRefused, SessionEnded,
+    SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}

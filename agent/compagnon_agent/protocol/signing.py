@@ -23,7 +23,8 @@ def session_purpose(session_id: str) -> str:
     return f"session:{session_id}"
 
 
-def _pack(context: str, *parts: bytes) -> bytes:
+def pack(context: str, *parts: bytes) -> bytes:
+    """One unambiguous text: its context, then each part after its length (4 bytes)."""
     pieces = [context.encode() + b"\x00"]
     for part in parts:
         pieces.append(len(part).to_bytes(4, "big") + part)
@@ -32,19 +33,19 @@ def _pack(context: str, *parts: bytes) -> bytes:
 
 def enrolment_proof(*, code: str, public_key: bytes) -> bytes:
     """Signed by the agent's new key: whoever sends the key also holds its secret half. ``code`` as it was sent."""
-    return _pack("compagnon enrolment 1", code.encode(), public_key)
+    return pack("compagnon enrolment 1", code.encode(), public_key)
 
 
 def agent_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_nonce: bytes, server_key: bytes) -> bytes:
     """Signed by the agent in ``hello``: it is machine ``machine_id``, and speaks to the server with this key."""
     number = machine_id.to_bytes(8, "big")
-    return _pack("compagnon agent 1", purpose.encode(), number, server_nonce, agent_nonce, server_key)
+    return pack("compagnon agent 1", purpose.encode(), number, server_nonce, agent_nonce, server_key)
 
 
 def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_nonce: bytes, verdict: str) -> bytes:
     """Signed by the server in its verdict (``welcome``, ``pending`` or ``revoked``): it holds the pinned key."""
     number = machine_id.to_bytes(8, "big")
-    return _pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
+    return pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
 
 
 def fingerprint(public_key: bytes) -> str:
