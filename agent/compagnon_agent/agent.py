@@ -12,7 +12,17 @@ from typing import Any
 from . import consent, execute
 from . import policy as policies
 from .audit import AuditLog
-from .authorise import ChecksRequest, Decision, Grant, Request, SessionRequest, StepRequest, authorise, values_digest
+from .authorise import (
+    ChecksRequest,
+    Decision,
+    Grant,
+    ReleaseRequest,
+    Request,
+    SessionRequest,
+    StepRequest,
+    authorise,
+    values_digest,
+)
 from .desk.core import Desk
 from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
@@ -39,8 +49,10 @@ from .question import TooLong, question
 from .sessions import registry
 from .sessions.host import SessionHost
 from .settings import Settings
+from .slots import Slots
 from .steps import Steps, fitting_results
 from .store import Store
+from .updates import Updates
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +73,8 @@ class Agent:
         self.policy: LocalPolicy = policies.load(settings.folder)
         self.audit = AuditLog(settings.folder)
         self.desk = Desk()
+        self.updates = Updates(self, identity.server, Slots.find())
+        self.again = asyncio.Event()  # set: to be started again
         self.send: Callable[[Message], None] = lambda _message: None
         self.cooperative = ""
         self._steps = Steps(store, self.decide)
@@ -102,6 +116,17 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
 
+    @property
+    def idle(self) -> bool:
+        """Nobody is being helped, and nothing is asked or run."""
+        return not (self.host.sessions or self._questions or self._steps.busy)
+
+    def restart(self, why: str) -> None:
+        """End in good order, and be started again."""
+        log.warning("restarting: %s", why)
+        self.audit.record("restart", {"why": why})
+        self.again.set()
+
     def reload_policy(self) -> None:
         """Take over an edited policy file; a broken one changes nothing but the log."""
         try:
@@ -121,7 +146,7 @@ class Agent:
         """Ask, and write the answer down (a refusal always)."""
         self.reload_policy()
         now = datetime.now(UTC)
-        if not isinstance(request, SessionRequest):
+        if isinstance(request, ChecksRequest | StepRequest):
             answered, left = self.store.answered(now)
             request = replace(request, sight=replace(request.sight, answered=answered, left=left))
         decision = authorise(request, policy=self.policy, grants=self.store.grants(now), now=now)
@@ -259,6 +284,7 @@ class Agent:
         SessionEnded: lambda self, message: self.host.end(message),
         messages.Cancel: lambda self, message: self._cancel(message),
         messages.StepAck: lambda self, message: self.store.acknowledge(message.attempt_id),
+        messages.ReleaseOffer: lambda self, message: self.updates.offered(message),
         messages.Heartbeat: lambda self, message: None,
         messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
     }
@@ -314,6 +340,8 @@ def _describe(request: Request) -> dict[str, JSON]:
             "step": request.step_id,
             "phase": request.phase,
         }
+    if isinstance(request, ReleaseRequest):
+        return {"kind": "release", "counter": request.manifest.counter, "version": request.manifest.version}
     return {
         "kind": "session",
         "ticket": request.ticket_id,

@@ -17,6 +17,7 @@ from .policy import LocalPolicy, Mode, Subject
 from .protocol.checks import Check, is_read_only
 from .protocol.manifest import Manifest, Risk, RunOn, digest
 from .protocol.messages import ConsentKind, ConsentSource, Phase
+from .protocol.releases import ReleaseManifest
 from .protocol.wire import dumps
 
 
@@ -55,7 +56,17 @@ class SessionRequest:
     method: str = ""
 
 
-Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """Change over to another version of the agent. ``against`` is what its manifest is refused for, or empty."""
+
+    manifest: ReleaseManifest
+    pinned: bool
+    signed: bool
+    against: str = ""
+
+
+Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +121,8 @@ def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant],
     """May this be done, now? Pure: the same arguments give the same answer."""
     if isinstance(request, ChecksRequest):
         return _checks(request, policy)
+    if isinstance(request, ReleaseRequest):
+        return _release(request, policy)
     if isinstance(request, StepRequest) and _only_looks(request):
         decision = _granted(request, policy, grants, now)
         return decision if decision.allowed else _looked(request, policy)
@@ -125,6 +138,17 @@ def _checks(request: ChecksRequest, policy: LocalPolicy) -> Decision:
         return Decision(allowed=False, reason=seen.withheld[0], withheld=seen.withheld)
     reason = "read-only checks, listed in the consent sheet"
     return Decision(allowed=True, reason=reason, withheld=seen.withheld, asked=seen.asked)
+
+
+def _release(request: ReleaseRequest, policy: LocalPolicy) -> Decision:
+    """The signature is the grant: no consent, and no server, stands for it."""
+    if not policy.updates:
+        return Decision(allowed=False, reason="the policy of this machine takes no new versions by themselves")
+    if not request.pinned:
+        return Decision(allowed=False, reason="no release key is pinned on this machine")
+    if not request.signed:
+        return Decision(allowed=False, reason="the release key that is pinned here did not sign this")
+    return Decision(allowed=not request.against, reason=request.against or "signed by the release key")
 
 
 def _looked(request: StepRequest, policy: LocalPolicy) -> Decision:

@@ -14,6 +14,8 @@ from . import __version__, audit, identity, local, policy, service
 from .checks.system import identify
 from .enrol import EnrolmentError, enrol
 from .protocol.signing import fingerprint
+from .release_key import RELEASE_KEY_FILE, ReleaseKey
+from .restart import start_again
 from .run import only_one, serve
 from .settings import Settings, SettingsError, private_folder, write_private
 from .store import STORE_FILE
@@ -46,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
     add("withdraw", "Take back every consent; sessions and running steps stop.")
     add("helper", "Show the agent's questions on this desktop (started with it, as the person who is there).")
     add("audit", "Verify the machine's own record of requests and decisions.")
+    trust = add("trust-releases", "Pin the co-operative's release key: versions that it signs are taken by themselves.")
+    trust.add_argument("key", help="the key as the administrator gives it (base64)")
+    testing = add("self-test", "Say whether this version would work here.")
+    testing.add_argument("--expect", default="", help="the version that this must be")
     add("install-service", "Start the agent with the machine (systemd).")
     removal = add("uninstall", "Remove the service and everything the agent keeps.")
     removal.add_argument("--yes", action="store_true", help="do not ask")
@@ -99,9 +105,11 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     known = _enrolled(settings)
     policy.load(settings.folder)
     with only_one(settings):
-        reason = asyncio.run(serve(settings, known))
-    if reason:
-        log.error("the server revoked this machine: %s", reason)
+        ending = asyncio.run(serve(settings, known))
+    if ending.again:
+        start_again()
+    if ending.revoked:
+        log.error("the server revoked this machine: %s", ending.revoked)
         return 3
     return 0
 
@@ -155,6 +163,27 @@ def _helper(_settings: Settings, _options: argparse.Namespace) -> int:
     return 0
 
 
+def _trust(settings: Settings, options: argparse.Namespace) -> int:
+    _enrolled(settings)
+    key = ReleaseKey.parse(options.key)
+    key.save(settings.folder)
+    audit.AuditLog(settings.folder).record("release_key.pinned", {"key": key.text})
+    print(f"Pinned. Digits of the release key: {fingerprint(key.public)}")
+    return 0
+
+
+def _self_test(settings: Settings, options: argparse.Namespace) -> int:
+    from .selftest import self_test
+
+    try:
+        asyncio.run(self_test(settings, options.expect))
+    except Exception as fault:  # whatever it is, this version is not fit
+        print(f"{type(fault).__name__}: {fault}", file=sys.stderr)
+        return 1
+    print(f"Version {__version__} works here.")
+    return 0
+
+
 def _audit(settings: Settings, _options: argparse.Namespace) -> int:
     lines, broken = audit.verify(settings.folder)
     if broken:
@@ -187,7 +216,7 @@ def _uninstall(settings: Settings, options: argparse.Namespace) -> int:
 def _own_files(folder: Path) -> list[Path]:
     """Only what the agent made: the folder may hold other things."""
     names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, audit.AUDIT_FILE, *audit.OLDER,
-             local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
+             RELEASE_KEY_FILE, local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
     return [folder / name for name in names]
 
 
@@ -200,6 +229,8 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "withdraw": _withdraw,
     "audit": _audit,
     "helper": _helper,
+    "trust-releases": _trust,
+    "self-test": _self_test,
     "install-service": _install,
     "uninstall": _uninstall,
 }

@@ -103,6 +103,7 @@ class Control:
                     self._beat(outgoing),
                     self._report_facts(outgoing, serving),
                     self._watch_policy(serving),
+                    self._attend_updates(serving),
                 )
             finally:
                 self._outgoing = None
@@ -179,6 +180,10 @@ class Control:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._agent.settings.facts_every):
                     await self._facts_wanted.wait()
+
+    async def _attend_updates(self, serving: asyncio.Event) -> None:
+        await serving.wait()
+        await self._agent.updates.attend()
 
     def _stale(self) -> bool:
         age = datetime.now(UTC) - self._reported.collected if self._reported else None

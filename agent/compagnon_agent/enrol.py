@@ -18,6 +18,8 @@ from . import __version__, identity
 from .checks.system import identify
 from .protocol.signing import KEY_LENGTH, enrolment_proof
 from .protocol.wire import JSON
+from .release_key import ReleaseKey
+from .settings import SettingsError
 
 TIMEOUT = 20.0
 ANSWER_LIMIT = 64 * 1024
@@ -101,6 +103,15 @@ def _detail(status: int, body: bytes) -> str:
     return said or f"The server refused (status {status})."
 
 
+def _pin_release_key(folder: Path, given: object) -> None:
+    """A server without releases gives none: then none are taken."""
+    if isinstance(given, str) and given:
+        try:
+            ReleaseKey.parse(given).save(folder)
+        except SettingsError:
+            raise EnrolmentError("The server's answer is not one of Compagnon's.") from None
+
+
 def _pin(folder: Path, server: str, answer: object) -> Enrolled:
     try:
         if not isinstance(answer, dict):
@@ -112,4 +123,5 @@ def _pin(folder: Path, server: str, answer: object) -> Enrolled:
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise EnrolmentError("The server's answer is not one of Compagnon's.") from None
     identity.save(folder, machine_id=machine_id, server=server, server_key=server_key)
+    _pin_release_key(folder, answer.get("release_key"))
     return Enrolled(machine_id=machine_id, state=str(answer.get("state", "pending"))[:20])

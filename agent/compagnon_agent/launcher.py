@@ -5,8 +5,8 @@ changed by a release, so it stays small and needs the standard library only. Two
 ``slots/b``; ``slots.json`` says which is in force (``current``) and which is on trial.
 
 A version on trial runs under the launcher's eyes. It has proved itself when it stayed connected to its server for a
-while and says so in ``slots.json``. If it ends before, or the time is up, that start has failed; after ``STARTS`` failed
-starts the version in force runs again, and tells the server why.
+while and says so in ``slots.json``. If it ends before, or the time is up, that start has failed; after ``STARTS``
+failed starts the version in force runs again, and tells the server why.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     home = Path(__file__).resolve().parent
     if arguments[:1] == ["--slot"]:
         return inside(home, arguments[1], arguments[2:])
-    if "run" not in arguments[:3]:
+    if arguments[:1] != ["run"]:
         return inside(home, read_state(home)["current"], arguments)
     return keep_running(home, arguments)
 
@@ -83,10 +83,14 @@ def keep_running(home: Path, arguments: list[str]) -> int:
             status = start(home, state["current"], arguments).wait()
             if status != RESTART:
                 return status
-        else:
+            continue
+        try:
             status, told = try_out(home, state, arguments)
-            if told or status == REVOKED:
-                return status
+        except OSError as fault:  # a full disk: what cannot be counted is not tried
+            print(f"compagnon-agent: {fault}", file=sys.stderr, flush=True)
+            return inside(home, state["current"], arguments)
+        if told or status == REVOKED:
+            return status
 
 
 def try_out(home: Path, state: dict[str, Any], arguments: list[str]) -> tuple[int, bool]:
@@ -133,7 +137,7 @@ def watch(home: Path, slot: str, arguments: list[str]) -> tuple[int | None, bool
             proved = read_state(home)["trial"] is None
             if told or (not proved and time.monotonic() > limit):
                 end(child)
-                return (child.returncode if told else None), bool(told)
+                return (max(0, child.returncode) if told else None), bool(told)  # below 0: ended by our signal
             time.sleep(2.0 if proved else 0.2)
         return child.returncode, bool(told)
     finally:

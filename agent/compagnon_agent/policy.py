@@ -7,6 +7,7 @@
                              # unattended-demo: everything is granted (disposable machines only)
     max_hours = 8            # no grant lasts longer here, whatever is asked
     note = ""                # shown on the machine's page
+    updates = true           # false: new versions of the agent signed by the release key are not taken by themselves
 
     [[grant]]
     kind = "procedure"
@@ -128,6 +129,7 @@ class LocalPolicy:
     mode: Mode = Mode.ATTENDED
     max_hours: float = 8.0
     note: str = ""
+    updates: bool = True
     rules: tuple[Rule, ...] = ()
     source: str = ""
 
@@ -168,7 +170,7 @@ def parse(source: str) -> LocalPolicy:
     if len(source) > SOURCE_LIMIT:
         raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
     content = tomllib.loads(source)
-    _known(content, {"mode", "max_hours", "note", "grant"}, "the file")
+    _known(content, {"mode", "max_hours", "note", "updates", "grant"}, "the file")
     rules = content.get("grant", [])
     if not isinstance(rules, list) or len(rules) > 50:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
@@ -176,6 +178,7 @@ def parse(source: str) -> LocalPolicy:
         mode=_one_of(Mode, content.get("mode", "attended"), "mode"),
         max_hours=_hours(content.get("max_hours", 8), "max_hours"),
         note=_text(content.get("note", ""), "note"),
+        updates=_flag(content.get("updates", True), "updates"),
         rules=tuple(_rule(item) for item in rules),
         source=source,
     )
@@ -226,6 +229,12 @@ def _hours(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24:
         raise PolicyError(f"{name} must be more than 0 and at most 24")
     return float(value)
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise PolicyError(f"{name} must be true or false")
+    return value
 
 
 def _text(value: object, name: str) -> str:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from . import local
@@ -43,8 +44,16 @@ def only_one(settings: Settings) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def serve(settings: Settings, identity: Identity) -> str:
-    """Returns why it ended: "" when it was told to, otherwise the server's reason for revoking the machine."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why it ended: the server's reason for revoking the machine, or empty; ``again``: it wants to be started anew."""
+
+    revoked: str = ""
+    again: bool = False
+
+
+async def serve(settings: Settings, identity: Identity) -> Ending:
+    """Until it is told to stop, revoked, or wants to be started again."""
     store = Store(settings.folder)
     agent = Agent(settings, identity, store)
     control = Control(agent)
@@ -68,22 +77,25 @@ def _helpers(agent: Agent) -> AbstractAsyncContextManager[None]:
     return contextlib.nullcontext()
 
 
-async def _until(told: asyncio.Event, control: Control, agent: Agent) -> str:
-    dialling = asyncio.create_task(control.run())
-    waiting = asyncio.create_task(told.wait())
+async def _until(told: asyncio.Event, control: Control, agent: Agent) -> Ending:
+    tasks = [asyncio.create_task(job) for job in (control.run(), _set(told), _set(agent.again))]
     try:
-        await asyncio.wait({dialling, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if not dialling.done():
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0] not in done:
             await _farewell(agent)
-            return ""
-        dialling.result()
+            return Ending(again=agent.again.is_set() and not told.is_set())
+        tasks[0].result()
     except Stopped as fault:
-        return str(fault) or "This machine was revoked."
+        return Ending(revoked=str(fault) or "This machine was revoked.")
     finally:
-        for task in (dialling, waiting):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(dialling, waiting, return_exceptions=True)
-    return ""
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return Ending()
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _farewell(agent: Agent) -> None:

@@ -22,6 +22,8 @@ class Settings:
     backoff_cap: float = 30.0
     facts_every: float = 900.0
     session_grace: float = 300.0
+    releases_every: float = 3600.0
+    healthy_after: float = 60.0
     shell: str | None = None
     root_note: str = ""
 
@@ -37,13 +39,16 @@ class Settings:
             backoff_cap=_seconds(environ, "BACKOFF_CAP"),
             facts_every=_seconds(environ, "FACTS_EVERY"),
             session_grace=_seconds(environ, "SESSION_GRACE"),
+            releases_every=_seconds(environ, "RELEASES_EVERY"),
+            healthy_after=_seconds(environ, "HEALTHY_AFTER"),
             shell=environ.get("COMPAGNON_AGENT_SHELL") or None,
             root_note=root_note[:500],
         )
 
 
 _DEFAULTS: Mapping[str, float] = {
-    "BACKOFF_BASE": 1.0, "BACKOFF_CAP": 30.0, "FACTS_EVERY": 900.0, "SESSION_GRACE": 300.0
+    "BACKOFF_BASE": 1.0, "BACKOFF_CAP": 30.0, "FACTS_EVERY": 900.0, "SESSION_GRACE": 300.0,
+    "RELEASES_EVERY": 3600.0, "HEALTHY_AFTER": 60.0,
 }  # fmt: skip
 
 

@@ -46,10 +46,11 @@ from .wire import (
 )
 
 __all__ = [
-    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "Cancel", "Challenge", "CheckRequest",
-    "CheckResults", "ConsentAnswer", "ConsentKind", "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "EndReason",
-    "Execute", "Facts", "FactsRequest", "Heartbeat", "Hello", "Message", "OpenSession", "Pending", "Phase", "Policy",
-    "Problem", "Revoked", "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Unknown", "Welcome",
+    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "Cancel", "Challenge",
+    "CheckRequest", "CheckResults", "ConsentAnswer", "ConsentKind", "ConsentRequest", "ConsentSource",
+    "ConsentWithdrawn", "EndReason", "Execute", "Facts", "FactsRequest", "Heartbeat", "Hello", "Message",
+    "OpenSession", "Pending", "Phase", "Policy", "Problem", "ReleaseOffer", "ReleaseQuery", "ReleaseReport",
+    "Revoked", "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Unknown", "Welcome",
     "decode", "encode",
 ]  # fmt: skip
 

@@ -31,7 +31,8 @@ _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 class ReleaseManifest:
     """``counter`` grows by each release; ``minimum`` is the oldest version that may change over to this one.
 
-    ``sha256`` and ``size`` (bytes) are the file's; nobody installs it after ``expires``; ``python``: the least it needs.
+    ``sha256`` and ``size`` (bytes) are the file's; nobody installs it after ``expires``; ``python`` is the least that
+    it needs.
     """
 
     version: Annotated[str, text(20, minimum=3)]
