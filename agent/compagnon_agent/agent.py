@@ -18,7 +18,6 @@ from .authorise import (
     Grant,
     ReleaseRequest,
     Request,
-    SessionRequest,
     StepRequest,
     authorise,
     values_digest,

@@ -51,7 +51,8 @@ def wheel(version: str = "9.9.9", **edits: tuple[str, str]) -> bytes:
 
 
 CRASHES = {"run": ("    store = Store(settings.folder)\n", '    raise RuntimeError("broken")\n')}
-NEVER_CONNECTS = {"control": ("        while True:\n            try:\n", "        while True:\n            await asyncio.sleep(3600)\n            try:\n")}  # fmt: skip
+LOOP = "        while True:\n            try:\n"
+NEVER_CONNECTS = {"control": (LOOP, LOOP.replace("try:", "await asyncio.sleep(3600)\n            try:", 1))}
 CANNOT_BE_IMPORTED = {"facts": ("import asyncio", "import asyncio, a_module_that_is_not_there")}
 
 
