@@ -51,6 +51,7 @@ SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, s
 FROM grants WHERE until > :now
 """
 _WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
+_WITHDRAW_CAPABILITY = f"{_WITHDRAW_SESSION} AND capability = :capability"
 _WITHDRAW_ALL = "DELETE FROM grants"
 _DROP_OLD_GRANTS = "DELETE FROM grants WHERE until <= :now"
 _START = "INSERT INTO attempts (attempt_id, started) VALUES (:attempt_id, :started) ON CONFLICT DO NOTHING"
@@ -120,6 +121,9 @@ class Store:
 
     def withdraw_session(self, session_id: str) -> None:
         self._db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
+
+    def withdraw_capability(self, session_id: str, capability: str) -> None:
+        self._db.execute(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
 
     def withdraw_all(self) -> int:
         return self._db.execute(_WITHDRAW_ALL).rowcount

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from compagnon.errors import AppError, Conflict, Unavailable
@@ -20,13 +20,13 @@ from remote.recordings.recorder import Recorder
 from remote.sessions.model import Session
 from remote.sessions.room import Room
 from remote.sessions.viewer import Viewer
-from remote.wire import Wire
+from remote.wire import Closed, Wire
 
 log = logging.getLogger(__name__)
 WAIT = 30.0  # seconds for a reply, the time of a cut included
 T = TypeVar("T")
 Value = Mapping[str, JSON]
-Listener = Callable[[Value], None]
+Listener = Callable[[Value], Awaitable[None]]
 
 
 class CallFailed(AppError):
@@ -120,7 +120,10 @@ class CallRoom(Room):
         channel.lost()
 
     def on_notice(self, name: str, listener: Listener) -> None:
-        """``listener`` gets the value of every notice of that name, once."""
+        """``listener`` gets the value of every notice of that name. Where it raises Unavailable, it gets it again.
+
+        What it kept is acknowledged only then, so after a kill of the server it may come twice: keep it by its number.
+        """
         self._listeners[name] = listener
 
     def _require_life(self) -> None:
@@ -168,9 +171,13 @@ class CallRoom(Room):
             future.set_result(reply)
 
     async def _noticed(self, notice: Notice) -> None:
-        new, noted = self._caller.take(notice)
-        if new and (listener := self._listeners.get(notice.name)):
-            listener(notice.value)
+        if notice.number > self._caller.noted and (listener := self._listeners.get(notice.name)):
+            try:
+                await listener(notice.value)
+            except Unavailable as error:
+                log.error("session %s: %s is not taken in yet: %s", self.session_id, notice.name, error)
+                raise Closed from None  # it is said again on the next connection
+        _, noted = self._caller.take(notice)
         await self._say(noted)
 
     def _wake(self) -> None:

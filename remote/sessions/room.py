@@ -6,7 +6,8 @@ import contextlib
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.frames import Frame, FrameKind
@@ -167,6 +168,9 @@ class Room(ABC):
     @abstractmethod
     async def take(self, viewer: Viewer, frame: Frame) -> None:
         """A frame of a page. Raises WireError, ValueError."""
+
+    def note(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
+        """A message of a page that this kind of session knows. Raises ValueError."""
 
     def next_for(self, viewer: Viewer) -> Frame | None:
         """The next frame for a page, at its own pace; None for now."""

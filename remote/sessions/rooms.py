@@ -14,6 +14,7 @@ from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from procedures.ports import RunRef
 from remote.recordings.model import ChainError
+from remote.recordings.recorder import Recorder
 from remote.recordings.service import Recordings
 from remote.sessions import store
 from remote.sessions.call_room import CallRoom
@@ -32,6 +33,13 @@ VIEWER_SILENCE = 45.0  # seconds; a page pings every 10
 SIZE = (100, 30)
 
 
+Maker = Callable[[Session, Recorder, Callable[[str], None]], CallRoom]
+
+
+def _called(session: Session, recorder: Recorder, full: Callable[[str], None]) -> CallRoom:
+    return CallRoom(session, recorder, full=full)
+
+
 class Rooms:
     """Implements ``procedures.ports.RunObserver``. One task watches all rooms."""
 
@@ -41,6 +49,7 @@ class Rooms:
         self.hub = kernel.hub
         self._db = kernel.db
         self.on_step_ended: list[Callable[[RunRef], None]] = []
+        self.makers: dict[Capability, Maker] = {}  # capabilities that have a room of their own kind
         self._rooms: dict[str, Room] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,7 +76,7 @@ class Rooms:
         recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
         if session.capability is Capability.TERMINAL:
             return TerminalRoom(session, recorder, restored, exited=self._exited, full=self._full)
-        return CallRoom(session, recorder, full=self._full)
+        return self.makers.get(session.capability, _called)(session, recorder, self._full)
 
     async def calls(self, session: Session) -> CallRoom:
         """The room of a session that the server calls. Raises Conflict (not open), Unavailable (cannot be recorded)."""

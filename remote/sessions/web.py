@@ -252,7 +252,7 @@ async def _from_viewer(viewer: Viewer, room: Room, raw: str | bytes) -> None:
 
 
 async def _note_from_viewer(viewer: Viewer, room: Room, raw: str) -> None:
-    """``ask``: please give me the keyboard; ``ping``: I am here."""
+    """``ask``: please give me the keyboard; ``ping``: I am here; anything else is for the kind of session."""
     if len(raw) > TEXT_LIMIT:
         raise ValueError("a message is too long")
     note = json.loads(raw)
@@ -261,6 +261,8 @@ async def _note_from_viewer(viewer: Viewer, room: Room, raw: str) -> None:
         room.tell_all("asks", id=viewer.member_id, name=viewer.name)
     elif kind == "ping":
         viewer.tell("pong")
+    elif kind is not None:
+        room.note(viewer, note)
 
 
 # agents

@@ -16,6 +16,7 @@ from ..protocol.channels import Channels
 from ..protocol.frames import Frame
 from ..protocol.messages import Message, OpenSession
 from ..protocol.wire import JSON, WireError
+from .around import Around
 from .capability import Arguments, CallError, Capability, Method
 from .link import SessionLink
 
@@ -37,8 +38,10 @@ class CallSession(SessionLink):
         grace: float,
         make: Callable[[CallSession], Capability],
         permit: Permit,
+        around: Around,
     ) -> None:
         super().__init__(request, identity, until=until, grace=grace)
+        self.around = around
         self._permit = permit
         self._answerer = Answerer()
         self._channels = Channels(accepts=True)

@@ -14,6 +14,7 @@ from ..identity import Identity
 from ..protocol.messages import ConsentWithdrawn, EndReason, Message, OpenSession, SessionEnded, SessionRefused
 from ..settings import Settings
 from ..store import Store
+from .around import Around
 from .calls import CallSession
 from .link import SessionLink
 from .registry import TERMINAL, capability
@@ -68,8 +69,20 @@ class SessionHost:
         found = capability(request.capability)
         if found is None:
             return None
-        permit = self._permit(request)
-        return CallSession(request, self._identity, until=until, grace=grace, make=found, permit=permit)
+        around = Around(
+            desk=self._desk,
+            write_down=self._audit.record,
+            withdraw=lambda capability: self._store.withdraw_capability(request.session_id, capability),
+        )
+        return CallSession(
+            request,
+            self._identity,
+            until=until,
+            grace=grace,
+            make=found,
+            permit=self._permit(request),
+            around=around,
+        )
 
     def _permit(self, request: OpenSession) -> Callable[[str, str, bool], str]:
         def permit(capability: str, method: str, write_down: bool) -> str:
