@@ -18,7 +18,7 @@ from remote.machines.drift import Drift
 from remote.machines.facts import Facts
 from remote.machines.model import CheckState, Machine, MachineEvent, MachineState, Reported
 from remote.machines.scheduler import CheckScheduler
-from remote.sessions.model import Session
+from remote.sessions.model import Capability, Session
 from remote.sessions.service import Sessions
 
 MachinePanel = Callable[[Member, int], Awaitable[Panel | None]]
@@ -40,6 +40,11 @@ class Cockpit:
     tickets: Sequence[tuple[int, str]]
     online: bool
     fingerprint: str
+
+    @property
+    def capabilities(self) -> list[Capability]:
+        """What its agent can be asked for."""
+        return [capability for capability in Capability if capability in self.machine.capabilities]
 
     @property
     def failing(self) -> list[CheckState]:

@@ -63,11 +63,16 @@ async def open_session(
     """Ask the client for a session (a terminal, unless another capability is named), and go where the answer shows."""
     ticket_id = form.identity("ticket_id")
     reason = form.text("reason", limit=500)
-    capability = form.text("capability", limit=40, required=False) or Capability.TERMINAL
-    target = form.text("target", limit=255, required=False)
+    capability, target = asked_for(form)
     form.check()
     session = await sessions.open(machine_id, ticket_id, reason, member, capability=capability, target=target)
     return redirect(session.url)
+
+
+def asked_for(form: Form) -> tuple[str, str]:
+    """Which capability, and where a tunnel leads: the field of it stands in the same form as the other buttons."""
+    capability = form.text("capability", limit=40, required=False) or Capability.TERMINAL
+    return capability, form.text("target", limit=255, required=False) if capability == Capability.TUNNEL else ""
 
 
 @get("/sessions/{session_id:str}", opt={"terminal_styles": True})

@@ -86,7 +86,7 @@ async def open_a_terminal(alice: Person, machine: ClientMachine, ticket: str) ->
     page = alice.page
     await alice.goes(f"/tickets/{ticket}")
     await page.get_by_label("Reason, shown to the client").fill("Voir le journal de CUPS")
-    await alice.clicks("Ask for a terminal")
+    await alice.page.locator("button[name=capability][value=terminal]").click()
     await page.wait_for_url(re.compile(r"/sessions/[0-9a-f]{32}"))
     code = (await page.locator(".spoken-code").inner_text()).strip()
     question = await machine.asked(about="Voir le journal de CUPS")

@@ -15,7 +15,7 @@ from procedures.runs.model import Run
 from procedures.runs.service import Runs
 from remote.machines.model import Machine
 from remote.machines.service import Machines
-from remote.sessions.model import Session
+from remote.sessions.model import Capability, Session
 from remote.sessions.service import Sessions
 from tickets.closing import store as closing_store
 from tickets.closing.model import Closing, Verification
@@ -49,6 +49,12 @@ class Story:
     verifications: Sequence[Verification]
     links: Sequence[Link]
     items: Sequence[TimelineItem]
+
+    @property
+    def capabilities(self) -> list[Capability]:
+        """What can be asked for on one of the client's machines at least; each agent knows its own."""
+        known = {name for machine in self.machines for name in machine.capabilities}
+        return [capability for capability in Capability if capability in known]
 
     @property
     def live_sessions(self) -> list[Session]:

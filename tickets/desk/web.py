@@ -22,6 +22,7 @@ from kb.suggestions.service import Suggesting
 from procedures.runs.model import Run
 from procedures.runs.service import Runs
 from remote.sessions.service import Sessions
+from remote.sessions.web import asked_for
 from tickets.capture.service import Capture
 from tickets.desk.model import (
     MESSAGE_LIMIT,
@@ -40,7 +41,6 @@ from tickets.desk.story import Stories, Story
 from tickets.links.model import LinkKind
 from tickets.web import AnyRequest, words
 
-TERMINAL = "terminal"
 RELATED = 3
 TYPED_MINIMUM = 8  # characters of a message; fewer are no question
 
@@ -224,12 +224,13 @@ class TicketPages(Controller):
         return redirect(f"/tickets/{ticket_id}")
 
     @post("/{ticket_id:int}/sessions", status_code=303)
-    async def open_terminal(self, ticket_id: FromPath[int], member: Member, form: Form, sessions: Sessions) -> Redirect:
-        """Ask the client for a terminal on their machine, for this ticket and a reason."""
+    async def open_session(self, ticket_id: FromPath[int], member: Member, form: Form, sessions: Sessions) -> Redirect:
+        """Ask the client for a session on their machine (``capability``), for this ticket and a reason."""
         machine_id = form.identity("machine_id")
         reason = form.text("reason", limit=REASON_LIMIT, minimum=3)
+        capability, target = asked_for(form)
         form.check()
-        opened = await sessions.open(machine_id, ticket_id, reason, member, capability=TERMINAL)
+        opened = await sessions.open(machine_id, ticket_id, reason, member, capability=capability, target=target)
         return redirect(f"/sessions/{opened.id}")
 
     @post("/{ticket_id:int}/presence", status_code=200)
