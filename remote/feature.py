@@ -31,6 +31,8 @@ from remote.machines.service import Machines
 from remote.processes import web as process_web
 from remote.processes.service import Processes
 from remote.recordings import web as recording_web
+from remote.recordings.panels import retention_panel
+from remote.recordings.retention import Retentions
 from remote.recordings.search import RecordingRecords
 from remote.recordings.service import Recordings
 from remote.sessions import web as session_web
@@ -58,6 +60,7 @@ class Remote:
     sessions: Sessions
     recordings: Recordings
     calling: Calling
+    retentions: Retentions
     link: AgentLink
     desk: Desk
     feature: Feature
@@ -95,11 +98,14 @@ def build(
         calling=calling,
         link=link,
         desk=desk,
-        feature=_feature(kernel, desk, rooms, calling, scheduler),
+        retentions=(retentions := Retentions(kernel, rooms.recordings)),
+        feature=_feature(kernel, desk, rooms, calling, scheduler, retentions),
     )
 
 
-def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, scheduler: CheckScheduler) -> Feature:
+def _feature(
+    kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, scheduler: CheckScheduler, retentions: Retentions
+) -> Feature:
     link, sessions = desk.link, desk.sessions
 
     async def anyone(_: Member, __: str) -> bool:
@@ -113,6 +119,10 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, schedul
         @jobs.periodic("remote.index_recordings", cron="*/5 * * * *")
         async def index_recordings(timestamp: int) -> None:
             await rooms.recordings.index_old()
+
+        @jobs.periodic("remote.erase_recordings", cron="23 3 * * *")
+        async def erase_recordings(timestamp: int) -> None:
+            await retentions.erase_due()
 
     return Feature(
         package="remote",
@@ -132,6 +142,7 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, schedul
             "rooms": rooms,
             "recordings": rooms.recordings,
             "processes": Processes(kernel, calling),
+            "retentions": retentions,
         },
         nav=[
             NavItem(
@@ -144,7 +155,7 @@ def _feature(kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, schedul
         ],
         actions=[Action(href="/machines/new", label=N_("Enrol a machine"), icon="device-desktop-plus")],
         topics={"machine": anyone, "machines": anyone, "session": anyone},
-        client_panels=[client_panel(link.machines)],
+        client_panels=[client_panel(link.machines), retention_panel(retentions)],
         dashboard_panels=[dashboard_panel(link.machines)],
         lifespan=[rooms.watching, sessions.running, scheduler.running, lambda: _presence(link)],
         tasks=tasks,

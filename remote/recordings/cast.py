@@ -52,6 +52,7 @@ class Start:
     columns: int
     rows: int
     digest: str
+    title: str = ""
 
 
 def start_of(header_line: bytes) -> Start:
@@ -64,6 +65,7 @@ def start_of(header_line: bytes) -> Start:
             columns=int(term["cols"]),
             rows=int(term["rows"]),
             digest=first_digest(header_line),
+            title=str(facts.get("title", ""))[:300],
         )
     except (KeyError, TypeError, ValueError):
         raise ChainError("this is not an asciicast v3 file") from None
@@ -173,12 +175,12 @@ class Markers:
 
     def __init__(self) -> None:
         self.found: list[Marker] = []
-        self._elapsed = 0.0
+        self.elapsed = 0.0
 
     def see(self, chunk: Chunk) -> None:
-        self._elapsed += chunk.interval
+        self.elapsed += chunk.interval
         if chunk.code == "m" and len(self.found) < MARKERS:
-            self.found.append(Marker(seconds=self._elapsed, label=chunk.data))
+            self.found.append(Marker(seconds=self.elapsed, label=chunk.data))
 
 
 def markers(lines: Iterator[bytes]) -> list[Marker]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +16,12 @@ from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from kb.search.analysis import VERSION
 from kb.search.records import tsvector_text
-from remote.recordings import cast, store, text
-from remote.recordings.model import ChainReport, Marker, Recording, RecordingState, Spoken
+from remote.recordings import cast, files, store, text
+from remote.recordings.model import ERASED, ChainReport, Marker, Recording, RecordingState, Spoken
 from remote.recordings.recorder import Recorder, Restored
 from remote.sessions.scrollback import SCROLLBACK
 
+log = logging.getLogger(__name__)
 FOLDER = "recordings"
 LIMIT = 200 * 1024 * 1024  # bytes of one recording's file: a session that fills it is ended
 BATCH = 20  # recordings read again at a time
@@ -29,13 +31,17 @@ FRESH = 30.0  # seconds for which the verdict on a recording that still grows is
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What reading a recording once tells. ``of`` is the file it was told of: size, time of change, anchor."""
+    """What reading a recording once tells. ``of`` is the file it was told of: size, time of change, anchor.
+
+    ``seconds``: how long it is.
+    """
 
     of: tuple[int, ...] | None
     anchor: str
     at: float
     report: ChainReport
     markers: Sequence[Marker]
+    seconds: float
 
 
 class Recordings:
@@ -56,7 +62,8 @@ class Recordings:
         return found
 
     def path(self, recording: Recording) -> Path:
-        return self._root / recording.file
+        """Where its file is; see ``files`` for how to read it."""
+        return files.found(self._root / recording.file)
 
     async def begin(self, session_id: str, *, title: str, columns: int, rows: int) -> tuple[Recorder, Restored]:
         """The session's recorder: a new file, or the one it has, continued. Raises OSError, ChainError."""
@@ -100,14 +107,43 @@ class Recordings:
                 head=report.head,
                 spoken=spoken,
             )
+        await self._compress(await self.get(session_id))
+
+    async def _compress(self, recording: Recording) -> None:
+        """Only what is sound: a file whose chain is broken stays as it was found. A full disk leaves it plain."""
+        path = self._root / recording.file
+        if recording.state is not RecordingState.COMPLETE or files.is_packed(path):
+            return
+        try:
+            packed = await asyncio.to_thread(files.compress, path)
+        except OSError as error:
+            log.error("recording %s stays uncompressed: %s", recording.session_id, error)
+            return
+        async with self._db.transaction() as conn:
+            moved = await store.rename(conn, recording.session_id, recording.file, self._name(packed))
+        await asyncio.to_thread((path if moved else packed).unlink, missing_ok=True)  # else: erased meanwhile
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
 
     async def finish_left_over(self) -> int:
-        """After a start: finish what the server was killed before; how many."""
+        """After a start: finish and compress what the server was killed before; how many were not finished."""
         async with self._db.connection() as conn:
             found = await store.unfinished(conn)
         for session_id in found:
             await self.finish(session_id)
+        await self._compress_left_over()
         return len(found)
+
+    async def _compress_left_over(self) -> None:
+        """What is complete and still plain, and plain files whose compressed copy is the one that counts."""
+        async with self._db.connection() as conn:
+            everything = await store.everything(conn)
+        for recording in everything:
+            await self._compress(recording)
+            path = self._root / recording.file
+            if files.is_packed(path):
+                await asyncio.to_thread(files.drop_plain, path)
 
     async def index_old(self) -> int:
         """Make recordings findable whose words were not written, or by an older analysis; how many. A few at a time.
@@ -135,7 +171,7 @@ class Recordings:
             await store.index(conn, recording.session_id, spoken)
 
     async def verify(self, recording: Recording) -> ChainReport:
-        """Read the whole chain again and compare it with the anchor."""
+        """Read the whole chain again and compare it with the anchor; of an erased one, that nothing is left."""
         return await asyncio.to_thread(_verify, self.path(recording), recording)
 
     async def verify_all(self) -> list[tuple[Recording, ChainReport]]:
@@ -163,7 +199,7 @@ class Recordings:
         path, seen = self.path(recording), cast.Markers()
         stamp, at = _stamp(path), time.monotonic()
         report = await asyncio.to_thread(_verify, path, recording, seen.see)
-        return Survey(of=stamp, anchor=recording.head, at=at, report=report, markers=seen.found)
+        return Survey(of=stamp, anchor=recording.head, at=at, report=report, markers=seen.found, seconds=seen.elapsed)
 
     async def markers(self, recording: Recording) -> list[Marker]:
         seen = cast.Markers()
@@ -171,8 +207,12 @@ class Recordings:
         return seen.found
 
     async def transcript(self, session_id: str) -> str:
+        return (await self.spoken(session_id)).text
+
+    async def spoken(self, session_id: str) -> Spoken:
+        """The words of a finished recording, with the second of each line where it is known; without lexemes."""
         async with self._db.connection() as conn:
-            return await store.transcript(conn, session_id)
+            return await store.spoken(conn, session_id)
 
 
 def _make_folder(root: Path, folder: Path) -> None:
@@ -191,8 +231,11 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def _verify(path: Path, recording: Recording, each: Callable[[cast.Chunk], None] | None = None) -> ChainReport:
+    if recording.state in ERASED:
+        problem = "erased, and still there" if recording.state is RecordingState.ERASED and files.copies(path) else ""
+        return ChainReport(chunks=recording.chunks, bytes=recording.bytes, head=recording.head, problem=problem)
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             return cast.verify(iter(file), chunks=recording.chunks, head=recording.head, each=each)
     except OSError as error:
         return ChainReport(chunks=0, bytes=0, head="", problem=f"the file cannot be read ({error.strerror})")

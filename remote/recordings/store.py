@@ -11,10 +11,17 @@ from compagnon.db import Connection
 from kb.search.analysis import VERSION
 from remote.recordings.model import Excerpt, Recording, RecordingState, Spoken
 
-COLUMNS = "session_id, file, started_at, ended_at, chunks, bytes, head, state"
+COLUMNS = """
+r.session_id, r.file, r.started_at, r.ended_at, r.chunks, r.bytes, r.head, r.state,
+(SELECT name FROM members WHERE id = r.held_by) AS held_by, r.held_at, r.hold_reason,
+r.erased_at, r.erased_after, r.erased_digest
+"""
 ADD = "INSERT INTO recordings (session_id, file) VALUES (%(session_id)s, %(file)s)"
-GET = f"SELECT {COLUMNS} FROM recordings WHERE session_id = %(session_id)s"  # noqa: S608 - constant
-ALL = f"SELECT {COLUMNS} FROM recordings ORDER BY started_at"  # noqa: S608 - constant
+GET = f"SELECT {COLUMNS} FROM recordings r WHERE r.session_id = %(session_id)s"  # noqa: S608 - constant
+ALL = f"SELECT {COLUMNS} FROM recordings r ORDER BY r.started_at"  # noqa: S608 - constant
+RENAME = """
+UPDATE recordings SET file = %(new)s WHERE session_id = %(session_id)s AND file = %(old)s AND state = 'complete'
+"""
 ANCHOR = """
 UPDATE recordings SET chunks = %(chunks)s, bytes = %(bytes)s, head = %(head)s
 WHERE session_id = %(session_id)s AND state = 'recording' AND chunks <= %(chunks)s
@@ -25,18 +32,18 @@ UPDATE recordings SET state = %(state)s, ended_at = now(), chunks = %(chunks)s, 
 WHERE session_id = %(session_id)s AND state = 'recording'
 """
 OTHER_VERSION = f"""
-SELECT {COLUMNS} FROM recordings WHERE words_version < %(version)s AND state <> 'recording'
-ORDER BY words_version, session_id LIMIT %(limit)s
+SELECT {COLUMNS} FROM recordings r WHERE r.words_version < %(version)s AND r.state IN ('complete', 'failed')
+ORDER BY r.words_version, r.session_id LIMIT %(limit)s
 """  # noqa: S608 - constant
 INDEX = """
 UPDATE recordings SET words = %(words)s::tsvector, words_version = %(version)s, moments = %(moments)s
-WHERE session_id = %(session_id)s AND state <> 'recording'
+WHERE session_id = %(session_id)s AND state IN ('complete', 'failed')
 """
 UNFINISHED = """
 SELECT r.session_id FROM recordings r JOIN remote_sessions s ON s.id = r.session_id
 WHERE r.state = 'recording' AND s.state = 'ended' ORDER BY r.started_at
 """
-TRANSCRIPT = "SELECT transcript FROM recordings WHERE session_id = %(session_id)s"
+SPOKEN = "SELECT transcript AS text, moments FROM recordings WHERE session_id = %(session_id)s"
 
 # Who may find a recording and its words: every member, as every member may watch it. Not while it is being made: only
 # the ticket's people may enter a live session, and its words are not there yet.
@@ -124,6 +131,11 @@ async def unfinished(conn: Connection) -> list[str]:
     return [row[0] for row in await (await conn.execute(UNFINISHED)).fetchall()]
 
 
-async def transcript(conn: Connection, session_id: str) -> str:
-    row = await (await conn.execute(TRANSCRIPT, {"session_id": session_id})).fetchone()
-    return row[0] if row else ""
+async def spoken(conn: Connection, session_id: str) -> Spoken:
+    row = await (await conn.execute(SPOKEN, {"session_id": session_id})).fetchone()
+    return Spoken(text=row[0], moments=tuple(row[1]), words="") if row else Spoken(text="", moments=(), words="")
+
+
+async def rename(conn: Connection, session_id: str, old: str, new: str) -> bool:
+    """Compare-and-set of the file that counts; False when it was erased meanwhile."""
+    return (await conn.execute(RENAME, {"session_id": session_id, "old": old, "new": new})).rowcount == 1

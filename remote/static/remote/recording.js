@@ -1,28 +1,130 @@
-// The replay: asciinema-player, a list of places to jump to, and finding words in the text.
+// The replay: asciinema-player with speed, places to jump to, and finding words in the text.
 
 import { askAbout, askWithButton } from "../kb/suggested.js";
 
+const PAUSE = 2; // seconds to which pauses are shortened
 const holder = document.getElementById("player");
+const speedBox = document.getElementById("replay-speed");
+const idleBox = document.getElementById("replay-idle");
+const now = document.getElementById("replay-now");
 const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function startPlayer() {
-  // Idle time is left out: seconds of the recording are not those of the player, except in startAt.
-  const start = holder.dataset.start ? { startAt: Number(holder.dataset.start) } : { poster: "npt:0:01" };
-  const player = window.AsciinemaPlayer.create(holder.dataset.source, holder, {
-    fit: "width", idleTimeLimit: 2, preload: true, terminalFontFamily: "var(--mono)", cursorBlink: !reduced, ...start,
+let source = ""; // the asciicast text, loaded once
+let times = []; // seconds of the recording at which something happens, and the same moments as played
+let played = [];
+let player = null;
+let playing = false;
+
+async function load() {
+  const response = await fetch(holder.dataset.source);
+  if (!response.ok) throw new Error(String(response.status));
+  source = await response.text();
+  measure();
+}
+
+// Pauses are shortened by the player: its seconds are not those of the recording.
+function measure() {
+  const limit = idleBox.checked ? PAUSE : Infinity;
+  let recorded = 0;
+  let shown = 0;
+  times = [0];
+  played = [0];
+  for (const line of source.split("\n").slice(1)) {
+    if (!line.startsWith("[")) continue;
+    const pause = Number(/^\[\s*([0-9.eE+-]+)/.exec(line)?.[1] ?? 0);
+    recorded += pause;
+    shown += Math.min(pause, limit);
+    times.push(recorded);
+    played.push(shown);
+  }
+}
+
+const between = (from, to, value) => {
+  let low = 0;
+  let high = from.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (from[middle] <= value) low = middle; else high = middle - 1;
+  }
+  const next = low + 1 < to.length ? to[low + 1] : to[low];
+  return Math.min(to[low] + (value - from[low]), next);
+};
+const asPlayed = (second) => between(times, played, second);
+const asRecorded = (second) => between(played, times, second);
+
+function create(at) {
+  player?.dispose();
+  const idle = idleBox.checked ? { idleTimeLimit: PAUSE } : {};
+  player = window.AsciinemaPlayer.create({ data: source }, holder, {
+    fit: "width", preload: true, terminalFontFamily: "var(--mono)", cursorMode: reduced ? "steady" : "blinking",
+    speed: Number(speedBox.value), poster: `npt:${Math.max(at, 1)}`, ...idle,
   });
-  if (start.startAt) player.play().then(() => player.pause()); // shows the moment that was found, and waits there
+  player.addEventListener("play", () => { playing = true; });
+  player.addEventListener("playing", () => { playing = true; });
+  player.addEventListener("pause", () => { playing = false; });
+  player.addEventListener("ended", () => { playing = false; });
   window.compagnonPlayer = player; // for tests
-  document.addEventListener("click", async (event) => {
-    const chosen = event.target.closest("[data-seek]");
-    if (!chosen) return;
-    await player.seek({ marker: Number(chosen.dataset.seek) });
-    for (const one of document.querySelectorAll("[data-seek]")) one.toggleAttribute("aria-current", one === chosen);
+}
+
+// To a second of the recording, and wait there: whoever looks for a moment wants to read it.
+async function seek(second) {
+  await player.play();
+  await player.seek(asPlayed(second));
+  await player.pause();
+  tell();
+}
+
+async function again() {
+  const at = asRecorded(player.getCurrentTime());
+  const went = playing;
+  measure();
+  create(asPlayed(at));
+  if (!at && !went) return;
+  await player.play();
+  await player.seek(asPlayed(at));
+  if (!went) await player.pause();
+}
+
+function tell() {
+  if (!player) return;
+  const second = asRecorded(player.getCurrentTime());
+  now.textContent = clock(second);
+  let current = null;
+  for (const one of document.querySelectorAll("#recording-steps [data-second]")) {
+    if (Number(one.dataset.second) <= second + 0.05) current = one;
+  }
+  for (const one of document.querySelectorAll("#recording-steps [data-second]")) {
+    one.toggleAttribute("aria-current", one === current);
+  }
+}
+
+function clock(second) {
+  const whole = Math.max(0, Math.floor(second));
+  const two = (value) => String(value).padStart(2, "0");
+  const hours = Math.floor(whole / 3600);
+  return `${hours ? `${hours}:` : ""}${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+}
+
+async function start() {
+  try {
+    await load();
+  } catch {
+    document.getElementById("replay-trouble").hidden = false;
+    return;
+  }
+  create(0);
+  if (holder.dataset.start) await seek(Number(holder.dataset.start));
+  setInterval(tell, 250);
+  speedBox.addEventListener("change", again);
+  idleBox.addEventListener("change", again);
+  document.addEventListener("click", (event) => {
+    const chosen = event.target.closest("[data-second]");
+    if (chosen) seek(Number(chosen.dataset.second));
   });
 }
 
 // Both scripts are deferred; the player's comes first in the page.
-if (window.AsciinemaPlayer) startPlayer(); else addEventListener("load", startPlayer);
+if (window.AsciinemaPlayer) start(); else addEventListener("load", start);
 
 // What is selected in the player or in the text is looked for, as in a terminal.
 const selected = () => String(document.getSelection());
@@ -33,24 +135,55 @@ document.addEventListener("keydown", (event) => {
   askAbout(selected());
 });
 
+// finding words
+
+const HITS = 1000;
 const box = document.getElementById("transcript-q");
 const text = document.getElementById("transcript");
+const count = document.getElementById("find-count");
+const whole = text?.textContent ?? "";
+const moments = JSON.parse(document.getElementById("transcript-moments")?.textContent ?? "[]");
+let hits = []; // of each: its mark, and the second of the recording at which its line stood there
+let hit = -1;
+
 box?.addEventListener("input", () => find(box.value));
+document.getElementById("transcript-find")?.addEventListener("submit", (event) => { event.preventDefault(); step(1); });
+document.getElementById("find-previous")?.addEventListener("click", () => step(-1));
 
 function find(words) {
-  const whole = text.textContent;
-  text.textContent = whole;
-  if (words.length < 2) return;
-  const pieces = [];
+  const wanted = words.trim().toLowerCase();
   const low = whole.toLowerCase();
-  const wanted = words.toLowerCase();
+  const pieces = [];
+  hits = [];
+  hit = -1;
   let from = 0;
-  for (let at = low.indexOf(wanted); at >= 0 && pieces.length < 1000; at = low.indexOf(wanted, from)) {
+  let line = 0;
+  for (let at = wanted.length < 2 ? -1 : low.indexOf(wanted); at >= 0 && hits.length < HITS; at = low.indexOf(wanted, from)) {
     const mark = document.createElement("mark");
     mark.textContent = whole.slice(at, at + wanted.length);
-    pieces.push(whole.slice(from, at), mark);
+    const before = whole.slice(from, at);
+    line += before.split("\n").length - 1;
+    hits.push({ mark, second: moments[line] });
+    pieces.push(before, mark);
     from = at + wanted.length;
   }
   text.replaceChildren(...pieces, whole.slice(from));
-  text.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+  show();
+  hits[0]?.mark.scrollIntoView({ block: "nearest" });
+}
+
+async function step(by) {
+  if (!hits.length) return;
+  hit = (hit + by + hits.length) % hits.length;
+  show();
+  hits[hit].mark.scrollIntoView({ block: "nearest" });
+  // Moments are whole seconds: the words stand there at the end of theirs.
+  if (hits[hit].second !== undefined && player) await seek(hits[hit].second + 1);
+}
+
+function show() {
+  hits.forEach(({ mark }, index) => mark.classList.toggle("is-current", index === hit));
+  const asked = box.value.trim().length >= 2;
+  const some = count.dataset.some.replace("%n", String(hit + 1)).replace("%a", String(hits.length));
+  count.textContent = !asked ? "" : hits.length ? some : count.dataset.none;
 }
