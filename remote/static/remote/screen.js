@@ -8,11 +8,23 @@ const SIZE_KEY = "compagnon.terminal.size";
 // OSC commands that would act outside of the screen: title (0-2), working folder (7), links (8), notifications (9, 99, 777),
 // clipboard (52), shell marks (133, 633), iTerm2 (1337). Colours (4, 10-12, 104, …) stay.
 const INERT = [0, 1, 2, 7, 8, 9, 52, 99, 133, 633, 777, 1337];
+const COLOURS = [4, 10, 11, 12]; // these may be set; asked for, the terminal would type the answer
+// Questions of the output that are left without an answer, which would be typed into the shell: DECRQM, window reports,
+// secondary device attributes, XTVERSION, private status reports.
+const UNANSWERED = [
+  { intermediates: "$", final: "p" }, { prefix: "?", intermediates: "$", final: "p" }, { final: "t" },
+  { prefix: ">", final: "c" }, { prefix: "=", final: "c" }, { prefix: ">", final: "q" }, { prefix: "?", final: "n" },
+];
+// Shells wait for these two (where is the cursor, what are you): their answers are digits, and they are rationed.
+const ANSWERED = [{ final: "c" }, { final: "n" }];
+const ANSWERS = 20; // in a second
 
 export class Screen {
   #fit = new FitAddon();
   #replaying = 0;
   #driving = false;
+  #second = 0;
+  #answers = 0;
 
   // typed(text): keys for the shell. resized(columns, rows): the size that this page would like. asked(text): what was
   // selected is to be looked for.
@@ -33,13 +45,28 @@ export class Screen {
     this.terminal.loadAddon(this.#fit);
     this.terminal.loadAddon(new Unicode11Addon());
     this.terminal.unicode.activeVersion = "11";
-    for (const code of INERT) this.terminal.parser.registerOscHandler(code, () => true);
-    this.terminal.parser.registerDcsHandler({ final: "q", intermediates: "$" }, () => true); // DECRQSS answers
+    this.#silence(this.terminal.parser);
     this.terminal.onData((text) => this.#onData(text, typed));
     this.terminal.onBinary((text) => this.#onData(text, typed));
     this.terminal.attachCustomKeyEventHandler((event) => this.#onKey(event));
     this.terminal.open(element);
     new ResizeObserver(() => this.fit()).observe(element);
+  }
+
+  // What hostile output could make the terminal do outside of the screen, or type, is taken out before it gets there.
+  #silence(parser) {
+    for (const code of INERT) parser.registerOscHandler(code, () => true);
+    for (const code of COLOURS) parser.registerOscHandler(code, (data) => data.includes("?"));
+    for (const question of UNANSWERED) parser.registerCsiHandler(question, () => true);
+    for (const question of ANSWERED) parser.registerCsiHandler(question, () => !this.#mayAnswer());
+    parser.registerDcsHandler({ final: "q", intermediates: "$" }, () => true); // DECRQSS
+  }
+
+  #mayAnswer() {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) { this.#second = second; this.#answers = 0; }
+    this.#answers += 1;
+    return this.#answers <= ANSWERS;
   }
 
   // Answers that the terminal itself gives to old output (device status and the like) are not typing.
