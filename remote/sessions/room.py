@@ -171,6 +171,7 @@ class Room(ABC):
 
     def note(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
         """A message of a page that this kind of session knows. Raises ValueError."""
+        log.debug("session %s: a page's %r is left alone", self.session_id, note.get("type"))
 
     def next_for(self, viewer: Viewer) -> Frame | None:
         """The next frame for a page, at its own pace; None for now."""
