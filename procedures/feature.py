@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from compagnon.auth.model import Member
 from compagnon.i18n import N_
+from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web.feature import Action, DashboardPanel, Feature, NavItem, Panel
 from kb.articles.service import Articles
@@ -21,7 +22,7 @@ from procedures.library.preview import previewer
 from procedures.library.service import Library
 from procedures.ports import MachineGateway, RunObserver, TicketGate
 from procedures.runs import web as runs_web
-from procedures.runs import web_help
+from procedures.runs import web_absent, web_help
 from procedures.runs.lessons import RunLessons
 from procedures.runs.service import Runs
 
@@ -77,6 +78,7 @@ def build(
             *environments_web.HANDLERS,
             *runs_web.HANDLERS,
             *web_help.HANDLERS,
+            *web_absent.HANDLERS,
         ],
         dependencies={
             "library": library,
@@ -99,8 +101,18 @@ def build(
         topics={"run": _any_member, "procedure": _any_member, "procedures": _any_member},
         dashboard_panels=[_dashboard(library, runs)],
         lifespan=[runs.lifespan],
+        tasks=_tasks(runs),
     )
     return Procedures(feature=feature, library=library, environments=environments, runs=runs)
+
+
+def _tasks(runs: Runs) -> Callable[[Jobs], None]:
+    def register(jobs: Jobs) -> None:
+        @jobs.periodic("procedures.expire_waiting", cron="* * * * *")
+        async def expire(timestamp: int) -> None:
+            await runs.expire_waiting()
+
+    return register
 
 
 async def _any_member(_member: Member, _key: str) -> bool:

@@ -54,11 +54,24 @@ PHASES: Mapping[str, str] = {
 }
 ATTEMPT_STATES: Mapping[str, str] = {
     "open": N_("Waiting for the agent"),
+    "queued": N_("Waiting for the machine to come back"),
     "done": N_("The agent has answered"),
     "failed": N_("The command failed"),
     "refused": N_("Refused at the machine"),
     "unreachable": N_("No answer from the machine"),
     "abandoned": N_("No longer waited for"),
+}
+GIVEN_UP: Mapping[str, str] = {
+    "expired": N_("The machine did not come back in time."),
+    "already_true": N_("When the machine came back it was true already: nothing was executed."),
+    "unclear": N_(
+        "When the machine came back, whether it is already true could not be found out: nothing was executed."
+    ),
+    "refused": N_("When the machine came back, the check before it was refused there: nothing was executed."),
+    "step_over": N_("The step was over before the machine came back."),
+    "ticket_closed": N_("The ticket was closed before the machine came back."),
+    "handed_over": N_("The run was handed over before the machine came back."),
+    "not_allowed": N_("Whoever asked may no longer act on this run."),
 }
 CHECK_OUTCOMES: Mapping[str, str] = {
     "pass": N_("true"),
@@ -126,6 +139,7 @@ WORDS = {
     "run_states": RUN_STATES,
     "phases": PHASES,
     "attempt_states": ATTEMPT_STATES,
+    "given_up": GIVEN_UP,
     "check_outcomes": CHECK_OUTCOMES,
     "result_states": RESULT_STATES,
     "result_tones": RESULT_TONES,

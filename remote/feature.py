@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,6 +83,7 @@ def build(
     calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
     rooms.on_step_ended.append(scheduler.after_step)
+    link.on_connected.append(_go_on(runs))
     _listen(link)
     desk = Desk(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
@@ -160,6 +161,13 @@ def _feature(
         lifespan=[rooms.watching, sessions.running, scheduler.running, lambda: _presence(link)],
         tasks=tasks,
     )
+
+
+def _go_on(runs: Runs) -> Callable[[Machine], Awaitable[None]]:
+    async def returned(machine: Machine) -> None:
+        await runs.machine_returned(machine.id)
+
+    return returned
 
 
 def _reports(runs: Runs) -> Reports:

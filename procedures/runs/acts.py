@@ -21,8 +21,8 @@ from procedures.library import store as library_store
 from procedures.library.model import Version, VersionState
 from procedures.library.service import Library
 from procedures.ports import MachineGateway, MachineRef, Phase, RunObserver, TicketGate
-from procedures.runs import store
-from procedures.runs.asking import AT_WORK
+from procedures.runs import store, waiting_store
+from procedures.runs.asking import check_idle
 from procedures.runs.board import RunBoard, RunView, found, plan_for, reference, view
 from procedures.runs.model import (
     JUSTIFICATION,
@@ -154,7 +154,7 @@ class Acts(RunBoard):
             run = await self._lock(conn, run_id, member, revision)
             seen = await view(conn, run)
             visit, justification = _current(seen), _clean(justification, JUSTIFICATION[1], "justification")
-            _check_idle(seen)
+            check_idle(seen)
             contradicted = _contradicted(seen, visit)
             _check_outcome(seen, visit, outcome, justification, contradicted)
             verified = self._machine_says(seen, visit, outcome)
@@ -223,6 +223,7 @@ class Acts(RunBoard):
             await store.touch_time(conn, run, time_spent(run.touched_at, datetime.now(UTC)))
             if not await store.hand_over(conn, run, other.id):
                 raise Conflict(ACTED_MEANWHILE)
+            await waiting_store.give_up_all(conn, run_id, "handed_over")
             run = found(await store.get(conn, run_id))
             await events.publish(conn, f"member:{other.id}", "run_handed_over", {"run": run_id})
             await note(conn, run, Actor.member(member.id), "run.handed_over", to=other.id)
@@ -356,11 +357,6 @@ def _current(seen: RunView) -> Visit:
     if seen.current is None:
         raise Conflict(OVER)
     return seen.current
-
-
-def _check_idle(seen: RunView) -> None:
-    if seen.waiting:
-        raise Conflict(AT_WORK)
 
 
 def _contradicted(seen: RunView, visit: Visit) -> bool:

@@ -20,6 +20,7 @@ from procedures.runs.plan import Plan
 BY_HAND = N_("The agent acts only for a ticket, on a machine: this run is followed by hand.")
 ANSWERED = N_("This request has its answer already.")
 UNKNOWN = N_("There is no such request to the agent.")
+AWAY = N_("A request waits for this machine to come back: cancel it first.")
 AT_WORK = N_("The agent is still at work on this step: wait for its answer, or stop waiting.")
 
 
@@ -31,16 +32,22 @@ def only_looks(request: StepRequest) -> bool:
     return request.step_id == RESULT_STEP and all(is_read_only(check) for check in request.manifest.result)
 
 
+def check_idle(seen: RunView) -> None:
+    """Raises Conflict while an agent is at work on the step, or a request waits for its machine."""
+    if seen.waiting:
+        raise Conflict(AT_WORK)
+    if seen.queued:
+        raise Conflict(AWAY)
+
+
 def check_current(seen: RunView, attempt: Attempt) -> None:
     if seen.current is None or seen.current.id != attempt.run_step_id:
         raise Conflict(N_("This step is over: nothing is asked of the agent for it any more."))
-    if seen.waiting:
-        raise Conflict(AT_WORK)
+    check_idle(seen)
 
 
 def check_askable(seen: RunView, visit: Visit, phase: Phase) -> None:
-    if seen.waiting:
-        raise Conflict(AT_WORK)
+    check_idle(seen)
     has_work = seen.plan.executes(visit.step_id) if phase is Phase.EXECUTE else seen.plan.checks(visit.step_id)
     if not has_work:
         raise Invalid(N_("There is nothing for the agent to do in this step."))

@@ -77,6 +77,11 @@ class RunView:
         return next((attempt for attempt in self.attempts if attempt.waiting and not attempt.of_result), None)
 
     @property
+    def queued(self) -> Attempt | None:
+        """The request that waits for the machine to come back."""
+        return next((attempt for attempt in self.attempts if attempt.queued), None)
+
+    @property
     def missing_evidence(self) -> Wanted:
         """What the current step wants as evidence and has not yet got."""
         visit, step = self.current, self.step

@@ -170,6 +170,7 @@ class Attempt:
 
     ``run_step_id`` is None when the procedure's result was asked for. ``state``: "open", a word of ``ReportState``, or
     "abandoned": nobody waits for it any more; a report that comes all the same is kept, and changes nothing else.
+    "queued": it waits for its machine until ``expires_at``; ``why`` is the word for why such a wait was given up.
     """
 
     id: str
@@ -186,10 +187,16 @@ class Attempt:
     requested_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    expires_at: datetime | None = None
+    why: str = ""
 
     @property
     def waiting(self) -> bool:
         return self.state == "open"
+
+    @property
+    def queued(self) -> bool:
+        return self.state == "queued"
 
     @property
     def of_result(self) -> bool:
@@ -204,6 +211,22 @@ class Attempt:
     def contradicts(self) -> bool:
         """Whether a check was evaluated and does not hold."""
         return any(check["outcome"] == "fail" for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRequest:
+    """A request that waits for its machine to come back, for lists."""
+
+    attempt_id: str
+    run_id: int
+    title: str
+    step_id: str
+    phase: str
+    machine_id: int
+    ticket_id: int | None
+    member_name: str
+    requested_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,16 @@ from psycopg.types.json import Jsonb
 from compagnon.db import Connection
 from kb.learning.model import Outcome as RunsOutcome
 from procedures.ports import MachineRef
-from procedures.runs.model import Attempt, Evidence, EvidenceKind, Handover, Outcome, Run, RunState, Visit
+from procedures.runs.model import (
+    Attempt,
+    Evidence,
+    EvidenceKind,
+    Handover,
+    Outcome,
+    Run,
+    RunState,
+    Visit,
+)
 
 T = TypeVar("T")
 
@@ -101,7 +110,8 @@ SELECT coalesce(sum(s.seconds), 0) FROM run_steps s JOIN runs r ON r.id = s.run_
 
 ATTEMPT = """
 SELECT a.id::text, a.run_id, a.run_step_id, coalesce(s.step_id, 'result') AS step_id, a.phase, a.member_id,
-    a.machine_id, a.state, a.output, a.exit_code, a.checks, a.requested_at, a.started_at, a.ended_at
+    a.machine_id, a.state, a.output, a.exit_code, a.checks, a.requested_at, a.started_at, a.ended_at,
+    a.expires_at, a.why
 FROM run_attempts a LEFT JOIN run_steps s ON s.id = a.run_step_id
 """
 ATTEMPTS = ATTEMPT + "WHERE a.run_id = %(id)s ORDER BY a.requested_at, a.id LIMIT 1000"
@@ -118,9 +128,11 @@ UPDATE run_attempts SET state = CASE WHEN state = 'abandoned' THEN state ELSE %(
     output = %(output)s, exit_code = %(exit_code)s, checks = %(checks)s,
     started_at = %(started_at)s, ended_at = %(ended_at)s
 WHERE id = %(id)s AND (state = 'open' OR (%(state)s <> 'unreachable'
-    AND (state = 'unreachable' OR (state = 'abandoned' AND started_at IS NULL))))
+    AND (state IN ('unreachable', 'queued') OR (state = 'abandoned' AND started_at IS NULL))))
 """
-ABANDON = "UPDATE run_attempts SET state = 'abandoned', started_at = NULL, ended_at = now() WHERE state = 'open'"
+ABANDON = """
+UPDATE run_attempts SET state = 'abandoned', started_at = NULL, ended_at = now() WHERE state IN ('open', 'queued')
+"""
 ABANDON_ONE = ABANDON + " AND id = %(id)s"
 ABANDON_ALL = ABANDON + " AND run_id = %(id)s RETURNING id::text, machine_id"
 REOPEN = "UPDATE run_attempts SET state = 'open' WHERE id = %(id)s AND state = 'unreachable'"

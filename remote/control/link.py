@@ -210,7 +210,13 @@ class AgentLink:
         signature = connection.proof.sign(self.identity, "welcome")
         await connection.send(messages.Welcome(signature=signature, cooperative=self._settings.cooperative))
         for react in self.on_connected:
-            await react(connection.machine)
+            self._later(self._react(react, connection.machine))
+
+    async def _react(self, react: Callable[[Machine], Awaitable[None]], machine: Machine) -> None:
+        try:
+            await react(machine)
+        except Exception:
+            log.exception("machine %s is back, and something that waited for it failed", machine.id)
 
     async def keep_present(self) -> None:
         """Called every 20 seconds: note who was heard of, drop the silent, notice what other processes decided."""

@@ -12,6 +12,7 @@ from compagnon_agent.protocol.signing import fingerprint
 from procedures.environments.model import EnvironmentName
 from procedures.environments.service import Environments
 from procedures.ports import TicketGate
+from procedures.runs.model import WaitingRequest
 from procedures.runs.service import Runs
 from remote.control.link import AgentLink, PendingConsent
 from remote.machines.drift import Drift
@@ -35,6 +36,7 @@ class Cockpit:
     checks: Sequence[CheckState]
     sessions: Sequence[Session]
     consents: Sequence[PendingConsent]
+    waiting: Sequence[WaitingRequest]
     history: Sequence[MachineEvent]
     panels: Sequence[Panel]
     tickets: Sequence[tuple[int, str]]
@@ -93,6 +95,7 @@ class Desk:
             checks=await self.link.machines.checks(machine_id),
             sessions=await self.sessions.for_machine(machine_id, 10),
             consents=self.link.consents(machine_id),
+            waiting=await self.runs.waiting_for_machine(machine_id),
             history=await self.link.machines.history(machine_id, 30),
             panels=sorted((panel for panel in panels if panel), key=lambda panel: panel.order),
             tickets=await self.tickets_of(member, machine),

@@ -19,6 +19,7 @@ from compagnon.web import Form, fragment, page, redirect, toast
 from compagnon.web.render import is_htmx, rendered_panels
 from kb.suggestions.model import Place, Suggestion
 from kb.suggestions.service import Suggesting
+from procedures.words import WORDS
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
@@ -201,6 +202,7 @@ async def _cockpit(
     found = await desk.cockpit(member, machine_id)
     context: dict[str, Any] = {
         "cockpit": found,
+        "words": WORDS,
         "machine": found.machine,
         "sites": _sites(await directory.sheet(found.machine.client_id)),
         "environment_title": await desk.environment_title(found.machine, current_locale()),

@@ -21,6 +21,7 @@ from kb.suggestions.model import Place, Suggestion, Suggestions
 from kb.suggestions.service import Suggesting
 from procedures.runs.model import Run
 from procedures.runs.service import Runs
+from procedures.words import WORDS
 from remote.sessions.service import Sessions
 from remote.sessions.web import asked_for
 from tickets.capture.service import Capture
@@ -92,6 +93,8 @@ class TicketPages(Controller):
             "tickets/_procedures.html",
             found=found,
             run=run,
+            waiting=await runs.waiting_for_ticket(ticket_id),
+            words=WORDS,
             related=await _related(suggesting, run, shown) if run else (),
             place=_place(ticket),
             brief=replace(_place(ticket), brief=True),
