@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member
+from compagnon.db import Connection
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
@@ -17,7 +19,8 @@ from compagnon.kernel import Kernel
 from compagnon.web import Action, Feature, NavItem
 from compagnon_agent.protocol import messages
 from procedures.ports import StepReport, TicketGate
-from remote.control.link import AgentLink, Reports
+from remote.control.lines import Reports
+from remote.control.link import AgentLink
 from remote.control.web import control_handler, enrol_handler
 from remote.machines import web as machine_web
 from remote.machines.desk import Desk
@@ -78,13 +81,13 @@ def build(
 ) -> Remote:
     link.gate = gate
     link.reports = _reports(runs)
-    drift = Drift(kernel, link.machines, environments, link)
+    drift = Drift(kernel, link.machines, environments, link, minutes=kernel.settings.check_minutes)
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     calling = Calling(sessions=sessions, rooms=rooms)
-    scheduler = CheckScheduler(link, drift, minutes=kernel.settings.check_minutes)
+    scheduler = CheckScheduler(link, drift, environments)
     rooms.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
-    _listen(link)
+    _listen(link, drift)
     desk = Desk(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
     )
@@ -187,11 +190,13 @@ def _reports(runs: Runs) -> Reports:
     return keep
 
 
-def _listen(link: AgentLink) -> None:
-    async def facts(machine: Machine, message: messages.Facts) -> None:
-        await link.machines.keep_facts(machine, message.facts)
+def _listen(link: AgentLink, drift: Drift) -> None:
+    machines = link.machines
 
-    async def policy(machine: Machine, message: messages.Policy) -> None:
+    async def facts(conn: Connection, machine: Machine, message: messages.Facts, at: datetime) -> None:
+        await machines.keep_facts(conn, machine, message.facts, at)
+
+    async def policy(conn: Connection, machine: Machine, message: messages.Policy, at: datetime) -> None:
         raw = {
             "mode": message.mode,
             "note": message.note,
@@ -199,19 +204,33 @@ def _listen(link: AgentLink) -> None:
             "sheet": message.sheet,
             "source": message.source,
         }
-        await link.machines.keep_policy(machine, raw)
+        await machines.keep_policy(conn, machine, raw)
+
+    async def withdrawn(conn: Connection, machine: Machine, message: messages.ConsentWithdrawn, at: datetime) -> None:
+        about = f"{message.ticket_id} {message.session_id} {message.digest}"
+        await machines.consent_withdrawn(conn, machine, message.reason, about=about)
+
+    async def audit_head(conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> None:
+        await machines.keep_audit_head(conn, machine, message.head, at)
+
+    async def dropped(conn: Connection, machine: Machine, message: messages.Dropped, at: datetime) -> None:
+        await machines.dropped(conn, machine, message.counts)
+
+    async def reads_standard(machine: Machine, message: messages.CheckReport) -> None:
+        await drift.expected(machine)
 
     async def problem(machine: Machine, message: messages.Problem) -> None:
         log.warning("machine %s has a problem with %r: %r", machine.id, message.about, message.reason)
 
-    async def withdrawn(machine: Machine, message: messages.ConsentWithdrawn) -> None:
-        about = f"{message.ticket_id} {message.session_id} {message.digest}"
-        await link.machines.consent_withdrawn(machine, message.reason, about=about)
-
-    link.handle(messages.Facts, facts)
-    link.handle(messages.Policy, policy)
+    link.inbox.inside(messages.Facts, facts)
+    link.inbox.inside(messages.Policy, policy)
+    link.inbox.inside(messages.ConsentWithdrawn, withdrawn)
+    link.inbox.inside(messages.AuditHead, audit_head)
+    link.inbox.inside(messages.Dropped, dropped)
+    link.inbox.before(messages.CheckReport, reads_standard)
+    link.inbox.inside(messages.CheckReport, drift.report)
+    link.handle(messages.Checked, drift.nothing_new)
     link.handle(messages.Problem, problem)
-    link.handle(messages.ConsentWithdrawn, withdrawn)
 
 
 @asynccontextmanager

@@ -27,9 +27,10 @@ from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
 from .policy import LocalPolicy, PolicyError
 from .protocol import messages
-from .protocol.checks import CheckError, CheckResult, bind_checks
+from .protocol.checks import Check, CheckError, CheckResult, bind_checks
 from .protocol.manifest import digest
 from .protocol.messages import (
+    CheckNow,
     CheckRequest,
     CheckResults,
     ConsentAnswer,
@@ -40,11 +41,13 @@ from .protocol.messages import (
     Message,
     OpenSession,
     Problem,
+    Schedule,
     SessionEnded,
 )
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import JSON, WireError
 from .question import TooLong, question
+from .scheduled import LIMIT, Scheduled
 from .sessions import registry
 from .sessions.host import SessionHost
 from .settings import Settings
@@ -58,6 +61,7 @@ log = logging.getLogger(__name__)
 NOBODY = ConsentSource.NONE
 CAPABILITIES = ("checks", "steps", *registry.names())
 MAX_JOBS = 64
+QUEUED = (SessionEnded, messages.ConsentWithdrawn)
 MAX_QUESTIONS = 5
 CHECKS_AT_ONCE = 3
 
@@ -69,6 +73,8 @@ class Agent:
         self.settings = settings
         self.identity = identity
         self.store = store
+        self.clock = store.clock
+        self.outbox = store.outbox
         self.policy: LocalPolicy = policies.load(settings.folder)
         self.audit = AuditLog(settings.folder)
         self.desk = Desk()
@@ -77,6 +83,7 @@ class Agent:
         self.send: Callable[[Message], None] = lambda _message: None
         self.cooperative = ""
         self._steps = Steps(store, self.decide)
+        self.scheduled = Scheduled(store.db, store.outbox, store.clock, self._look_as_scheduled, self.tell)
         self.host = SessionHost(
             settings=settings,
             identity=identity,
@@ -84,13 +91,13 @@ class Agent:
             audit=self.audit,
             decide=self.decide,
             desk=self.desk,
-            send=lambda message: self.send(message),
+            send=self.tell,
         )
         self._jobs: set[asyncio.Task[None]] = set()
         self._questions: dict[str, asyncio.Task[consent.Reply]] = {}
         self._asking = asyncio.Lock()
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
-        for attempt_id in store.close_interrupted(datetime.now(UTC)):
+        for attempt_id in store.close_interrupted(self.clock.now()):
             self.audit.record("step.interrupted", {"attempt": attempt_id})
 
     # -- life
@@ -136,7 +143,14 @@ class Agent:
         if fresh != self.policy:
             self.policy = fresh
             self.audit.record("policy.changed", {"mode": fresh.mode})
-            self.send(self.policy_report())
+            self.outbox.put(self.policy_report())
+
+    def tell(self, message: Message) -> None:
+        """What must not be lost goes through the queue; of all else, what cannot be sent now is left out."""
+        if isinstance(message, QUEUED):
+            self.outbox.put(message)
+        else:
+            self.send(message)
 
     def policy_report(self) -> messages.Policy:
         return self.policy.report(self.settings.root_note)
@@ -144,7 +158,7 @@ class Agent:
     def decide(self, request: Request, write_down: bool = True) -> Decision:
         """Ask, and write the answer down (a refusal always)."""
         self.reload_policy()
-        now = datetime.now(UTC)
+        now = self.clock.now()
         if isinstance(request, ChecksRequest | StepRequest):
             answered, left = self.store.answered(now)
             request = replace(request, sight=replace(request.sight, answered=answered, left=left))
@@ -171,22 +185,30 @@ class Agent:
         if not self.begin(job):
             self.send(Problem(about=about, reason="the agent has too much to do: ask again later"))
 
+    async def _look_as_scheduled(self, schedule: Schedule) -> tuple[CheckResult, ...]:
+        async with self._checking:
+            return await self._look(schedule.checks, LIMIT)
+
+    def _check_now(self, request: CheckNow) -> None:
+        if not self.scheduled.now(request.request_id):
+            self.send(Problem(about=request.request_id, reason="there is no schedule, or too much to do already"))
+
     async def _checks(self, request: CheckRequest) -> None:
         async with self._checking:
             try:
-                results = await self._look(request)
+                bound = bind_checks(request.checks, request.parameters, shell=execute.CHECK_SHELL)
+                results = await self._look(bound, request.timeout)
             except (ParameterError, CheckError) as fault:
                 results = tuple(withheld(check, str(fault)) for check in request.checks)
         self.send(fitting_results(CheckResults(request_id=request.request_id, results=results)))
 
-    async def _look(self, request: CheckRequest) -> tuple[CheckResult, ...]:
+    async def _look(self, checks: tuple[Check, ...], timeout: float) -> tuple[CheckResult, ...]:
         """What was decided against is answered at once, and nothing of it is evaluated."""
-        checks = bind_checks(request.checks, request.parameters, shell=execute.CHECK_SHELL)
         decision = self.decide(ChecksRequest(checks=checks, sight=await sight_of(checks)))
         everything = {} if decision.allowed else dict.fromkeys(range(len(checks)), decision.reason)
         against = {**everything, **decision.withheld}
         allowed = [check for index, check in enumerate(checks) if index not in against]
-        results = iter(await evaluate(allowed, timeout=request.timeout, commands=False))
+        results = iter(await evaluate(allowed, timeout=timeout, commands=False))
         return tuple(
             withheld(check, against[index]) if index in against else next(results) for index, check in enumerate(checks)
         )
@@ -221,7 +243,7 @@ class Agent:
             longest = min(longest, allowed)
         else:
             reply = await self._ask(request, longest)
-        self._answer(request, reply, replace(wanted, source=reply.source, until=datetime.now(UTC) + longest))
+        self._answer(request, reply, replace(wanted, source=reply.source, until=self.clock.now() + longest), longest)
 
     async def _ask(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
         if len(self._questions) >= MAX_QUESTIONS:
@@ -246,7 +268,7 @@ class Agent:
         async with self._asking:
             return await consent.ask(asked, self.desk)
 
-    def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant) -> None:
+    def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant, longest: timedelta) -> None:
         granted = reply.granted is True
         asked: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
         answered: dict[str, JSON] = {"granted": granted, "source": reply.source, "member": request.member_name}
@@ -260,6 +282,7 @@ class Agent:
                 source=reply.source,
                 reason=reply.reason,
                 until=grant.until if granted else None,
+                seconds=int(longest.total_seconds()) if granted else None,
                 person=(reply.person or consent.person()) if reply.source is not ConsentSource.POLICY else "",
             )
         )
@@ -272,7 +295,7 @@ class Agent:
         self._steps.cancel_all()
         count = self.store.withdraw_all()
         self.audit.record("consent.withdrawn", {"grants": count})
-        self.send(messages.ConsentWithdrawn(reason="all consents were taken back at the machine"))
+        self.outbox.put(messages.ConsentWithdrawn(reason="all consents were taken back at the machine"))
         return count
 
     _handlers: Mapping[type[Message], Callable[[Agent, Any], None]] = {
@@ -284,6 +307,9 @@ class Agent:
         messages.Cancel: lambda self, message: self._cancel(message),
         messages.StepAck: lambda self, message: self.store.acknowledge(message.attempt_id),
         messages.ReleaseOffer: lambda self, message: self.updates.offered(message),
+        messages.Kept: lambda self, message: self.outbox.acknowledge(message.queue, message.number),
+        Schedule: lambda self, message: self.scheduled.take(message),
+        CheckNow: lambda self, message: self._check_now(message),
         messages.Heartbeat: lambda self, message: None,
         messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
     }

@@ -46,6 +46,11 @@ class AuditLog:
         if not self._size and self._head != FIRST:  # the power went out while the files were changed over
             self._append(CONTINUED, {})
 
+    @property
+    def head(self) -> str:
+        """The hash of the last line."""
+        return self._head
+
     def record(self, event: str, details: Mapping[str, JSON]) -> None:
         if self._size >= FULL:
             self._change_over()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from .agent import CAPABILITIES, Agent
-from .facts import collect
+from .facts import collect, likeness
 from .link import PROTOCOL_ERROR, SILENT, Backoff, Handshake, Untrusted, dial, receive, shake_hands, why_closed
 from .protocol import messages
 from .protocol.messages import (
@@ -32,6 +33,13 @@ from .protocol.wire import WireError
 from .tasks import first_of
 
 log = logging.getLogger(__name__)
+
+IN_FLIGHT = 8
+"""Messages of the queue that may wait to be acknowledged."""
+
+BURST = 40
+PACE = 0.25
+"""Seconds between two messages of the queue, after the first :data:`BURST` of a connection: the server's patience."""
 
 OUTGOING = 256
 """Messages that may wait to be sent before the connection is given up."""
@@ -60,7 +68,8 @@ class Control:
         self._backoff = Backoff(agent.settings.backoff_base, agent.settings.backoff_cap)
         self._outgoing: asyncio.Queue[Message] | None = None
         self._facts_wanted = asyncio.Event()
-        self._reported: Facts | None = None
+        self._asked = False
+        self._collected: datetime | None = None
         self.status = Status()
         agent.send = self._send
 
@@ -90,7 +99,10 @@ class Control:
 
     async def _once(self) -> None:
         async with dial(self._agent.identity, "/agent/control") as socket:
-            handshake, verdict = await shake_hands(socket, self._agent.identity, CONTROL, CAPABILITIES)
+            schedule = self._agent.scheduled.digest
+            handshake, verdict = await shake_hands(
+                socket, self._agent.identity, CONTROL, CAPABILITIES, schedule=schedule
+            )
             self._judge(verdict)
             outgoing: asyncio.Queue[Message] = asyncio.Queue(OUTGOING)
             serving = asyncio.Event()
@@ -101,7 +113,8 @@ class Control:
                     self._read(socket, handshake, outgoing, serving),
                     self._write(socket, outgoing),
                     self._beat(outgoing),
-                    self._report_facts(outgoing, serving),
+                    self._report(outgoing, serving),
+                    self._report_facts(serving),
                     self._watch_policy(serving),
                     self._attend_updates(serving),
                 )
@@ -121,7 +134,8 @@ class Control:
     def _welcome(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
         self._backoff.reset()
         self._outgoing = outgoing
-        outgoing.put_nowait(self._agent.policy_report())
+        policy = self._agent.policy_report()
+        self._agent.outbox.put(policy, likeness=encode(policy) + self._today())
         serving.set()
 
     async def _read(
@@ -144,6 +158,7 @@ class Control:
                 if isinstance(message, Welcome) and not serving.is_set():
                     self._welcome(outgoing, serving)
             elif isinstance(message, FactsRequest):
+                self._asked = True
                 self._facts_wanted.set()
             elif serving.is_set():
                 self._agent.handle(message)
@@ -163,20 +178,39 @@ class Control:
             await asyncio.sleep(HEARTBEAT)
             await outgoing.put(Heartbeat(at=datetime.now(UTC)))
 
-    async def _report_facts(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
-        """Journalled results first; then the facts: those it has, when asked for, and from time to time."""
+    async def _report(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
+        """Journalled results first, then the queue: in order, a few at a time, never faster than the server likes."""
         await serving.wait()
         for result in self._agent.store.pending():
             await outgoing.put(result)
-        if self._reported:
-            await outgoing.put(self._reported)
+        outbox, sent, count, waiting = self._agent.outbox, 0, 0, set[int]()
         while True:
-            if not self._reported or self._facts_wanted.is_set() or self._stale():
+            outbox.news.clear()
+            waiting &= outbox.waiting()
+            batch = outbox.after(sent, IN_FLIGHT - len(waiting)) if len(waiting) < IN_FLIGHT else ()
+            for item in batch:
+                await outgoing.put(item)
+                sent, count = item.number, count + 1
+                waiting.add(item.number)
+                await asyncio.sleep(PACE if count > BURST else 0)
+            if not batch:
+                await outbox.news.wait()
+
+    async def _report_facts(self, serving: asyncio.Event) -> None:
+        """Collected when the server asks and from time to time; told when they are others than before."""
+        await serving.wait()
+        clock = self._agent.clock
+        while True:
+            stale = self._collected is None or clock.age(self._collected) >= self._agent.settings.facts_every
+            facts = None
+            if stale or self._facts_wanted.is_set():
                 self._facts_wanted.clear()
                 facts = await collect(self._agent.settings.root_note)
-                if facts is not None:
-                    self._reported = Facts(collected=datetime.now(UTC), facts=facts)
-                    await outgoing.put(self._reported)
+                self._collected = clock.now()
+            if facts is not None:
+                found = Facts(collected=clock.now(), facts=facts)
+                self._agent.outbox.put(found, likeness=likeness(facts, self._wanted()))
+            self._agent.outbox.put(messages.AuditHead(head=self._agent.audit.head), likeness=self._today())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._agent.settings.facts_every):
                     await self._facts_wanted.wait()
@@ -185,9 +219,14 @@ class Control:
         await serving.wait()
         await self._agent.updates.attend()
 
-    def _stale(self) -> bool:
-        age = datetime.now(UTC) - self._reported.collected if self._reported else None
-        return age is None or age.total_seconds() >= self._agent.settings.facts_every
+    def _wanted(self) -> str:
+        """Facts that were asked for are told although they are much the same as the last ones."""
+        asked, self._asked = self._asked, False
+        return secrets.token_hex(8) if asked else self._today()
+
+    def _today(self) -> str:
+        """Everything is told again once a day, whether or not the server should still know it."""
+        return str(self._agent.clock.now().date())
 
     async def _watch_policy(self, serving: asyncio.Event) -> None:
         """The machine's page shows the policy as it is now, not as it was at the last request."""

@@ -48,6 +48,25 @@ async def collect(root_note: str) -> dict[str, JSON] | None:
     return {**facts, "agent": _agent(root_note)} if isinstance(facts, dict) else None
 
 
+def likeness(facts: Mapping[str, JSON], salt: str = "") -> str:
+    """What makes facts others than the last ones: not the free memory, nor a disk that is a few percent fuller.
+
+    ``salt``: makes any facts new.
+    """
+    told: dict[str, JSON] = {name: value for name, value in facts.items() if name not in {"memory", "disks", "agent"}}
+    disks = facts.get("disks")
+    told["disks"] = [_rough(disk) for disk in disks] if isinstance(disks, list) else None
+    return dumps([told, salt])
+
+
+def _rough(disk: JSON) -> JSON:
+    if not isinstance(disk, dict):
+        return None
+    percent = disk.get("percent")
+    rough = round(percent / 5) if isinstance(percent, int | float) else None
+    return [disk.get("mount"), disk.get("device"), disk.get("total"), rough]
+
+
 def gather() -> dict[str, JSON]:
     """All facts of this machine, here and now: blocking."""
     facts: dict[str, JSON] = {}

@@ -68,7 +68,7 @@ async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]
 
 
 async def shake_hands(
-    socket: ClientConnection, identity: Identity, purpose: str, capabilities: Sequence[str]
+    socket: ClientConnection, identity: Identity, purpose: str, capabilities: Sequence[str], *, schedule: str = ""
 ) -> tuple[Handshake, Welcome | Pending | Revoked]:
     """Both sides prove who they are. :class:`Untrusted` when the server cannot; ``WireError`` for nonsense."""
     async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -87,7 +87,7 @@ async def shake_hands(
             server_nonce=challenge.nonce,
             agent_nonce=secrets.token_bytes(NONCE_LENGTH),
         )
-        await socket.send(encode(_hello(handshake, capabilities)))
+        await socket.send(encode(_hello(handshake, capabilities, schedule)))
         verdict = await receive(socket)
     if not isinstance(verdict, Welcome | Pending | Revoked):
         raise WireError("", "the handshake must end with a verdict")
@@ -99,7 +99,7 @@ async def shake_hands(
     return handshake, verdict
 
 
-def _hello(handshake: Handshake, capabilities: Sequence[str]) -> Hello:
+def _hello(handshake: Handshake, capabilities: Sequence[str], schedule: str) -> Hello:
     identity = handshake.identity
     proof = agent_proof(
         purpose=handshake.purpose,
@@ -114,6 +114,7 @@ def _hello(handshake: Handshake, capabilities: Sequence[str]) -> Hello:
         signature=identity.sign(proof),
         version=__version__,
         capabilities=tuple(capabilities),
+        schedule=schedule,
     )
 
 

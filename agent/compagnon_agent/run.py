@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from . import local
 from .agent import Agent
@@ -78,13 +77,15 @@ def _helpers(agent: Agent) -> AbstractAsyncContextManager[None]:
 
 
 async def _until(told: asyncio.Event, control: Control, agent: Agent) -> Ending:
-    tasks = [asyncio.create_task(job) for job in (control.run(), _set(told), _set(agent.again))]
+    jobs = (control.run(), agent.scheduled.run(), _set(told), _set(agent.again))
+    tasks = [asyncio.create_task(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks[0] not in done:
+        if not done & set(tasks[:2]):
             await _farewell(agent)
             return Ending(again=agent.again.is_set() and not told.is_set())
-        tasks[0].result()
+        for task in done:
+            task.result()
     except Stopped as fault:
         return Ending(revoked=str(fault) or "This machine was revoked.")
     finally:
@@ -128,7 +129,7 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
             "grants": [
                 {"kind": grant.kind, "ticket": grant.ticket_id, "what": grant.procedure or grant.capability,
                  "until": grant.until.isoformat()}
-                for grant in agent.store.grants(datetime.now(UTC))
+                for grant in agent.store.grants(agent.clock.now())
             ],
         }  # fmt: skip
     if command == "stop-session":

@@ -138,6 +138,7 @@ def _result(
         output=output,
         exit_code=exit_code,
         checks=checks,
+        age=0,
     )
 
 
@@ -194,5 +195,5 @@ def fitting(result: StepResult) -> StepResult:
             result = StepResult(
                 attempt_id=result.attempt_id, state=result.state, started=result.started, ended=result.ended,
                 reason=result.reason, output=execute.plain(result.output.encode(), limit),
-                exit_code=result.exit_code, checks=checks,
+                exit_code=result.exit_code, checks=checks, age=result.age,
             )  # fmt: skip

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .authorise import Grant
+from .clock import Clock
 from .looking import NEW_QUESTIONS
+from .outbox import Outbox
 from .protocol.manifest import Risk
 from .protocol.messages import ConsentKind, ConsentSource, StepResult, StepState, decode, encode
+from .protocol.terms import MAX_AGE
 
 STORE_FILE = "agent.db"
 INTERRUPTED = "interrupted: the agent stopped while this ran"
@@ -37,7 +40,7 @@ CREATE TABLE IF NOT EXISTS grants (
 );
 CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY, started TEXT NOT NULL,
-    result TEXT, acknowledged INTEGER NOT NULL DEFAULT 0
+    result TEXT, acknowledged INTEGER NOT NULL DEFAULT 0, finished TEXT
 );
 CREATE TABLE IF NOT EXISTS questions (digest TEXT PRIMARY KEY, answered TEXT NOT NULL);
 """
@@ -55,10 +58,16 @@ _WITHDRAW_CAPABILITY = f"{_WITHDRAW_SESSION} AND capability = :capability"
 _WITHDRAW_ALL = "DELETE FROM grants"
 _DROP_OLD_GRANTS = "DELETE FROM grants WHERE until <= :now"
 _START = "INSERT INTO attempts (attempt_id, started) VALUES (:attempt_id, :started) ON CONFLICT DO NOTHING"
-_FINISH = "UPDATE attempts SET result = :result WHERE attempt_id = :attempt_id AND result IS NULL"
-_LOOK_UP = "SELECT started, result FROM attempts WHERE attempt_id = :attempt_id"
+_FINISH = """
+UPDATE attempts SET result = :result, finished = :finished WHERE attempt_id = :attempt_id AND result IS NULL
+"""
+_LOOK_UP = "SELECT started, result, finished FROM attempts WHERE attempt_id = :attempt_id"
+_ATTEMPT_COLUMNS = "SELECT name FROM pragma_table_info('attempts')"
+_ADD_FINISHED = "ALTER TABLE attempts ADD COLUMN finished TEXT"
 _UNFINISHED = "SELECT attempt_id, started FROM attempts WHERE result IS NULL"
-_PENDING = "SELECT result FROM attempts WHERE acknowledged = 0 AND result IS NOT NULL ORDER BY started LIMIT 500"
+_PENDING = """
+SELECT result, finished FROM attempts WHERE acknowledged = 0 AND result IS NOT NULL ORDER BY started LIMIT 500
+"""
 _ACKNOWLEDGE = "UPDATE attempts SET acknowledged = 1 WHERE attempt_id = :attempt_id AND result IS NOT NULL"
 _DROP_OLD_ATTEMPTS = """
 DELETE FROM attempts WHERE acknowledged = 1 AND attempt_id NOT IN (
@@ -82,25 +91,38 @@ class Attempt:
 class Store:
     """All calls are short and commit at once; used from one thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         path = folder / STORE_FILE
+        self.clock = clock or Clock()
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # a started attempt must survive a power cut
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            self._db.execute("DROP TABLE IF EXISTS grants")  # consents are short; whoever is there is asked again
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.executescript(_SCHEMA)
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = FULL")  # a started attempt must survive a power cut
+        if self.db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            self.db.execute("DROP TABLE IF EXISTS grants")  # consents are short; whoever is there is asked again
+            self.db.execute(f"PRAGMA user_version = {VERSION}")
+        self.db.executescript(_SCHEMA)
+        if ("finished",) not in self.db.execute(_ATTEMPT_COLUMNS).fetchall():
+            self.db.execute(_ADD_FINISHED)
+        self.outbox = Outbox(self.db, self.clock)
+        self._drop_grants_of_another_time()
 
     def close(self) -> None:
-        self._db.close()
+        self.db.close()
 
     # -- grants
 
+    def _drop_grants_of_another_time(self) -> None:
+        """A clock that was put back while the agent did not run would make a consent last longer than was agreed."""
+        latest = self.outbox.read("latest")
+        if latest and datetime.fromisoformat(latest) > self.clock.now():
+            self.db.execute(_WITHDRAW_ALL)
+        self.outbox.write("latest", _stamp(self.clock.now()))
+
     def add_grant(self, grant: Grant) -> None:
-        self._db.execute(_DROP_OLD_GRANTS, {"now": _stamp(datetime.now(UTC))})
-        self._db.execute(
+        self.db.execute(_DROP_OLD_GRANTS, {"now": _stamp(self.clock.now())})
+        self.outbox.write("latest", _stamp(self.clock.now()))
+        self.db.execute(
             _ADD_GRANT,
             {
                 "kind": grant.kind, "ticket_id": grant.ticket_id, "until": _stamp(grant.until), "source": grant.source,
@@ -116,23 +138,23 @@ class Store:
                 source=ConsentSource(row[3]), digest=row[4], values=row[5], procedure=row[6], risk=Risk(row[7]),
                 session_id=row[8], capability=row[9], target=row[10],
             )
-            for row in self._db.execute(_GRANTS, {"now": _stamp(now)})
+            for row in self.db.execute(_GRANTS, {"now": _stamp(now)})
         ]  # fmt: skip
 
     def withdraw_session(self, session_id: str) -> None:
-        self._db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
+        self.db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
 
     def withdraw_capability(self, session_id: str, capability: str) -> None:
         self._db.execute(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
 
     def withdraw_all(self) -> int:
-        return self._db.execute(_WITHDRAW_ALL).rowcount
+        return self.db.execute(_WITHDRAW_ALL).rowcount
 
     # -- questions about texts that were answered without a grant
 
     def answered(self, now: datetime) -> tuple[frozenset[str], int]:
         """Digests of the remembered ones, and how many new ones may be answered now."""
-        rows = self._db.execute(_QUESTIONS).fetchall()
+        rows = self.db.execute(_QUESTIONS).fetchall()
         recent = sum(stamp > _stamp(now - timedelta(days=1)) for _, stamp in rows)
         return frozenset(digest for digest, _ in rows), max(0, NEW_QUESTIONS - recent)
 
@@ -140,36 +162,44 @@ class Store:
         """Write them down before they are answered; the oldest are forgotten (and count anew when they are asked)."""
         new = [{"digest": digest, "answered": _stamp(now)} for digest in digests]
         if new:
-            self._db.execute("BEGIN")
-            self._db.executemany(_REMEMBER, new)
-            self._db.execute(_DROP_OLD_QUESTIONS, {"kept": QUESTIONS_KEPT})
-            self._db.execute("COMMIT")
+            self.db.execute("BEGIN")
+            self.db.executemany(_REMEMBER, new)
+            self.db.execute(_DROP_OLD_QUESTIONS, {"kept": QUESTIONS_KEPT})
+            self.db.execute("COMMIT")
 
     # -- attempts
 
     def attempt(self, attempt_id: str) -> Attempt | None:
-        row = self._db.execute(_LOOK_UP, {"attempt_id": attempt_id}).fetchone()
-        return Attempt(started=datetime.fromisoformat(row[0]), result=_result(row[1])) if row else None
+        row = self.db.execute(_LOOK_UP, {"attempt_id": attempt_id}).fetchone()
+        return Attempt(started=datetime.fromisoformat(row[0]), result=self._result(*row[1:])) if row else None
 
     def start(self, attempt_id: str, started: datetime) -> bool:
         """Write the attempt down; False when it was already there (then it must not run)."""
-        return self._db.execute(_START, {"attempt_id": attempt_id, "started": _stamp(started)}).rowcount == 1
+        return self.db.execute(_START, {"attempt_id": attempt_id, "started": _stamp(started)}).rowcount == 1
 
     def finish(self, result: StepResult) -> None:
-        self._db.execute(_FINISH, {"attempt_id": result.attempt_id, "result": encode(result)})
+        finished = _stamp(self.clock.now())
+        self.db.execute(_FINISH, {"attempt_id": result.attempt_id, "result": encode(result), "finished": finished})
 
     def pending(self) -> Sequence[StepResult]:
         """Finished and not yet acknowledged, oldest first."""
-        rows = self._db.execute(_PENDING).fetchall()
-        return [result for row in rows if (result := _result(row[0]))]
+        rows = self.db.execute(_PENDING).fetchall()
+        return [result for row in rows if (result := self._result(*row))]
+
+    def _result(self, text: str | None, finished: str | None) -> StepResult | None:
+        """What is in the journal, as old as it is by now: its own times are by a clock that may be wrong."""
+        message = decode(text) if text else None
+        if not isinstance(message, StepResult) or finished is None:
+            return message if isinstance(message, StepResult) else None
+        return replace(message, age=min(MAX_AGE, self.clock.age(datetime.fromisoformat(finished))))
 
     def acknowledge(self, attempt_id: str) -> None:
-        self._db.execute(_ACKNOWLEDGE, {"attempt_id": attempt_id})
-        self._db.execute(_DROP_OLD_ATTEMPTS, {"kept": KEPT})
+        self.db.execute(_ACKNOWLEDGE, {"attempt_id": attempt_id})
+        self.db.execute(_DROP_OLD_ATTEMPTS, {"kept": KEPT})
 
     def close_interrupted(self, now: datetime) -> Sequence[str]:
         """At start-up: every attempt without a result failed, because nobody knows how far it came."""
-        rows = self._db.execute(_UNFINISHED).fetchall()
+        rows = self.db.execute(_UNFINISHED).fetchall()
         for attempt_id, started in rows:
             self.finish(
                 StepResult(
@@ -185,8 +215,3 @@ class Store:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _result(text: str | None) -> StepResult | None:
-    message = decode(text) if text else None
-    return message if isinstance(message, StepResult) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 
@@ -55,12 +56,13 @@ class Proof:
 class AgentConnection:
     """An agent that proved its key. ``heard`` is monotonic time; the budgets bound what it may send."""
 
-    __slots__ = ("_bytes", "_messages", "_refilled", "heard", "machine", "proof", "wire")
+    __slots__ = ("_bytes", "_messages", "_refilled", "heard", "machine", "proof", "schedule", "wire")
 
     def __init__(self, wire_: Wire, machine: Machine, proof: Proof) -> None:
         self.wire = wire_
         self.machine = machine
         self.proof = proof
+        self.schedule = ""  # the digest of the schedule of checks that the agent has
         self.heard = self._refilled = time.monotonic()
         self._messages = BURST
         self._bytes = BYTES_BURST
@@ -117,7 +119,9 @@ async def greet(
     if machine.state is MachineState.REVOKED:
         await wire_.send(messages.encode(messages.Revoked(signature=proof.sign(identity, "revoked"))))
         raise Refused(f"machine {machine.id} is revoked")
-    return AgentConnection(wire_, machine, proof), hello
+    connection = AgentConnection(wire_, machine, proof)
+    connection.schedule = sys.intern(hello.schedule)  # a few environments, many machines
+    return connection, hello
 
 
 def is_signed(public_key: bytes, signature: bytes, data: bytes) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from compagnon_agent.protocol import messages
 from compagnon_agent.protocol.checks import Check, CheckResult
@@ -12,6 +12,7 @@ from procedures.ports import Phase, ReportState, StepReport, StepRequest
 
 STEP_MARGIN = 60.0  # seconds beyond the commands' own time limits
 CHECK_PHASE_SECONDS = 180.0
+LONGEST = timedelta(days=1)  # of an attempt, as the agent says
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,11 +63,28 @@ def own_report(state: ReportState, output: str, started: datetime) -> StepReport
 
 
 def reported(result: messages.StepResult) -> StepReport:
+    started, ended = _moments(result)
     return StepReport(
         state=ReportState(result.state.value),
         output=result.output or result.reason,
         exit_code=result.exit_code,
         checks=result.checks,
-        started=result.started,
-        ended=result.ended,
+        started=started,
+        ended=ended,
     )
+
+
+def by_our_clock(answer: messages.ConsentAnswer) -> messages.ConsentAnswer:
+    """The answer with its end by this server's clock: the machine's may be wrong by years."""
+    if answer.seconds is None:
+        return answer
+    return replace(answer, until=datetime.now(UTC) + timedelta(seconds=answer.seconds))
+
+
+def _moments(result: messages.StepResult) -> tuple[datetime, datetime]:
+    """When it began and ended, by this server's clock: the machine's may be wrong by years."""
+    if result.age is None:
+        return result.started, result.ended
+    ended = datetime.now(UTC) - timedelta(seconds=result.age)
+    took = min(max(timedelta(0), result.ended - result.started), LONGEST)
+    return ended - took, ended

@@ -21,23 +21,25 @@ WHERE k.machine_id = %(machine_id)s ORDER BY k.position, k.key
 # One statement for all results; `since` moves only when the outcome does.
 KEEP = """
 INSERT INTO machine_checks (machine_id, key, environment, version, position, label, procedure_code, outcome, observed,
-                            reason)
+                            reason, since, checked_at)
 VALUES (%(machine_id)s, %(key)s, %(environment)s, %(version)s, %(position)s, %(label)s, %(procedure_code)s,
-        %(outcome)s, %(observed)s, %(reason)s)
+        %(outcome)s, %(observed)s, %(reason)s, %(at)s, %(at)s)
 ON CONFLICT (machine_id, key) DO UPDATE SET environment = excluded.environment, version = excluded.version,
     position = excluded.position, label = excluded.label, procedure_code = excluded.procedure_code,
-    outcome = excluded.outcome, observed = excluded.observed, reason = excluded.reason, checked_at = now(),
-    since = CASE WHEN machine_checks.outcome = excluded.outcome THEN machine_checks.since ELSE now() END
+    outcome = excluded.outcome, observed = excluded.observed, reason = excluded.reason,
+    checked_at = excluded.checked_at,
+    since = CASE WHEN machine_checks.outcome = excluded.outcome THEN machine_checks.since ELSE excluded.since END
 """
 FORGET = "DELETE FROM machine_checks WHERE machine_id = %(machine_id)s AND NOT key = ANY(%(keys)s)"
 COUNT = """
-UPDATE machines SET checked_at = CASE WHEN %(checked)s THEN now() ELSE checked_at END, (failing, waived) = (
+UPDATE machines SET checked_at = greatest(checked_at, %(checked)s), (failing, waived) = (
     SELECT count(*) FILTER (WHERE w.id IS NULL), count(*) FILTER (WHERE w.id IS NOT NULL)
     FROM machine_checks k LEFT JOIN waivers w
       ON w.machine_id = k.machine_id AND w.key = k.key AND w.withdrawn_at IS NULL AND w.expires_at > now()
     WHERE k.machine_id = machines.id AND k.outcome = 'fail')
 WHERE id = %(machine_id)s
 """
+CHECKED = "UPDATE machines SET checked_at = now() WHERE id = %(machine_id)s AND environment IS NOT NULL"
 WITHDRAW_EXPIRED = """
 UPDATE waivers SET withdrawn_at = expires_at
 WHERE withdrawn_at IS NULL AND expires_at <= now() RETURNING machine_id, key
@@ -59,8 +61,16 @@ async def states(conn: Connection, machine_id: int) -> list[CheckState]:
 
 
 async def keep(
-    conn: Connection, machine_id: int, environment: str, version: int, results: Sequence[NewCheckState]
+    conn: Connection,
+    machine_id: int,
+    environment: str,
+    version: int,
+    results: Sequence[NewCheckState],
+    *,
+    at: datetime,
+    every: bool,
 ) -> None:
+    """``at``: when they were found. ``every``: these are all there are; what is known of others is forgotten."""
     rows = [
         {
             "machine_id": machine_id,
@@ -73,16 +83,23 @@ async def keep(
             "outcome": result.outcome,
             "observed": Jsonb(dict(result.observed)),
             "reason": result.reason,
+            "at": at,
         }
         for result in results
     ]
-    await conn.execute(FORGET, {"machine_id": machine_id, "keys": [result.key for result in results]})
+    if every:
+        await conn.execute(FORGET, {"machine_id": machine_id, "keys": [result.key for result in results]})
     async with conn.cursor() as cursor:
         await cursor.executemany(KEEP, rows)
 
 
-async def count(conn: Connection, machine_id: int, *, checked: bool) -> None:
-    """Bring the machine's counters up to date; ``checked`` also notes the time."""
+async def looked_at(conn: Connection, machine_id: int) -> None:
+    """It was checked just now, and nothing has changed."""
+    await conn.execute(CHECKED, {"machine_id": machine_id})
+
+
+async def count(conn: Connection, machine_id: int, *, checked: datetime | None = None) -> None:
+    """Bring the machine's counters up to date; ``checked``: when it was checked."""
     await conn.execute(COUNT, {"machine_id": machine_id, "checked": checked})
 
 

@@ -89,6 +89,8 @@ class Reported:
     facts: Mapping[str, Any]
     facts_at: datetime | None
     policy: Mapping[str, Any]
+    audit_head: str | None = None
+    audit_head_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,104 +1,86 @@
-"""Compare each connected machine with its environment: soon after it connects, then every so often."""
+"""Give each agent the checks of its machine's declared environment; it makes them itself, also while it is offline."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
-import random
-import time
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 
-from compagnon.errors import AppError
+from compagnon.errors import AppError, Unavailable
+from compagnon_agent.protocol import messages
+from procedures.environments.service import Environments
 from procedures.ports import RunRef
 from remote.control.link import AgentLink
 from remote.machines.drift import Drift
 from remote.machines.model import Machine
 
 log = logging.getLogger(__name__)
-AT_ONCE = 8  # checks of machines that run at the same time
-FIRST = (0.5, 5.0)  # seconds after a connection; spread, because after a restart all agents come at once
+LOOK_EVERY = 60.0  # seconds between two looks for a new version of an environment
 AFTER_STEP = 3.0  # seconds
-SPREAD = 0.2  # of the interval
+PACE = 0.02  # seconds between two agents that get a new version: not all machines look at the same moment
+NOTHING = messages.Schedule(environment="", version=0, period=3600, checks=())
 
 
 class CheckScheduler:
-    """One task and one heap for all machines; a machine is in the heap once."""
+    """An agent that connects says which schedule it has; it is given another one only when that is not in force."""
 
-    def __init__(self, link: AgentLink, drift: Drift, *, minutes: int) -> None:
+    def __init__(self, link: AgentLink, drift: Drift, environments: Environments) -> None:
         self._link = link
         self._drift = drift
-        self._interval = minutes * 60.0
-        self._due: dict[int, float] = {}
-        self._heap: list[tuple[float, int]] = []
-        self._changed = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(AT_ONCE)
-        link.on_connected.append(self._connected)
+        self._environments = environments
+        self._in_force: Mapping[str, datetime] = {}
+        self._soon: dict[int, asyncio.TimerHandle] = {}
+        link.on_connected.append(self.give)
 
-    async def _connected(self, machine: Machine) -> None:
-        self.soon(machine)
-
-    def soon(self, machine: Machine) -> None:
-        """Check this machine within seconds, if it declares an environment."""
-        if machine.environment is None:
-            return
-        waiting = len(self._due) * 0.02  # fifty machines a second after a mass reconnection
-        self._put(machine.id, time.monotonic() + random.uniform(*FIRST) + waiting)  # noqa: S311 - jitter
+    async def give(self, machine: Machine) -> None:
+        """The schedule in force, if the agent has another one. Nothing for one that is offline."""
+        standard = await self._drift.expected(machine)
+        with contextlib.suppress(Unavailable):
+            if standard is not None:
+                await self._link.give_schedule(machine.id, standard.schedule, standard.digest)
+            elif self._link.schedule_of(machine.id):
+                await self._link.give_schedule(machine.id, NOTHING, "")
 
     def after_step(self, run: RunRef) -> None:
         """A step may have repaired something: look again shortly, once for several steps in a row."""
-        if run.machine_id in self._due:
-            self._put(run.machine_id, time.monotonic() + AFTER_STEP)
+        if run.machine_id is None or not self._link.schedule_of(run.machine_id):
+            return
+        before = self._soon.pop(run.machine_id, None)
+        if before is not None:
+            before.cancel()
+        self._soon[run.machine_id] = asyncio.get_running_loop().call_later(AFTER_STEP, self._look, run.machine_id)
 
-    def _put(self, machine_id: int, due: float) -> None:
-        self._due[machine_id] = due
-        heapq.heappush(self._heap, (due, machine_id))
-        self._changed.set()
+    def _look(self, machine_id: int) -> None:
+        self._soon.pop(machine_id, None)
+        self._link.tell_later(machine_id, messages.CheckNow(request_id=str(uuid.uuid4())))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run(), name="environment checks")
+        task = asyncio.create_task(self._run(), name="environments in force")
         try:
             yield
         finally:
-            for one in [task, *self._running]:
-                one.cancel()
-            await asyncio.gather(task, *self._running, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            for handle in self._soon.values():
+                handle.cancel()
 
     async def _run(self) -> None:
         while True:
-            machine_id = await self._next()
-            await self._room.acquire()
-            task = asyncio.create_task(self._check(machine_id))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            try:
+                await self._look_for_new_versions()
+            except AppError as error:
+                log.info("the environments in force could not be read: %s", error)
+            except Exception:
+                log.exception("the environments in force could not be read")
+            await asyncio.sleep(LOOK_EVERY)
 
-    async def _next(self) -> int:
-        """The next machine that is due and still the one that was meant."""
-        while True:
-            self._changed.clear()
-            delay = self._heap[0][0] - time.monotonic() if self._heap else None
-            if delay is None or delay > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), delay)
-                continue
-            due, machine_id = heapq.heappop(self._heap)
-            if self._due.get(machine_id) == due:
-                del self._due[machine_id]
-                return machine_id
-
-    async def _check(self, machine_id: int) -> None:
-        try:
-            if self._link.online(machine_id):
-                await self._drift.check(machine_id)
-        except AppError as error:
-            log.info("machine %s was not checked: %s", machine_id, error)
-        except Exception:
-            log.exception("machine %s could not be checked", machine_id)
-        finally:
-            self._room.release()
-            if self._link.online(machine_id):
-                spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - jitter
-                self._put(machine_id, time.monotonic() + self._interval * spread)
+    async def _look_for_new_versions(self) -> None:
+        before, self._in_force = self._in_force, await self._environments.in_force()
+        changed = {code for code, since in self._in_force.items() if before.get(code, since) != since}
+        for connection in [found for found in self._link.connections.values() if found.machine.environment in changed]:
+            await self.give(connection.machine)
+            await asyncio.sleep(PACE)

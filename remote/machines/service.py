@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -46,7 +47,7 @@ class Machines:
         self._db = kernel.db
         self._settings = kernel.settings
         self._directory = kernel.directory
-        self._budget = Budget()
+        self.budget = Budget()
 
     # reading
 
@@ -254,47 +255,42 @@ class Machines:
         async with self._db.connection() as conn:
             return await store.seen(conn, machine_ids)
 
-    async def keep_facts(self, machine: Machine, raw: Mapping[str, Any]) -> None:
-        facts = Facts.report(raw)
-        async with self._db.transaction() as conn:
-            await store.keep_facts(conn, machine.id, facts.as_json())
-            await _publish(conn, machine, "facts")
+    async def keep_facts(self, conn: Connection, machine: Machine, raw: Mapping[str, Any], at: datetime) -> None:
+        await store.keep_facts(conn, machine.id, Facts.report(raw).as_json(), at)
+        await _publish(conn, machine, "facts")
 
-    async def keep_policy(self, machine: Machine, raw: Mapping[str, Any]) -> None:
+    async def keep_policy(self, conn: Connection, machine: Machine, raw: Mapping[str, Any]) -> None:
         """Note the consent policy; a change of it is part of the machine's history and of the audit log.
 
         What exceeds the machine's budget is kept on its page, and only counted in the log.
         """
         policy = bounded_policy(raw)
-        async with self._db.transaction() as conn:
-            if not await store.keep_policy(conn, machine.id, policy):
-                return
-            unsaid = self._budget.spend(machine.id, "policy", json.dumps(policy, sort_keys=True))
-            if unsaid is not None:
-                await self._say(conn, machine.id, machine.client_id, "policy")
-                await audit.record(
-                    conn,
-                    actor=Actor.agent(machine.id),
-                    action="machine.policy_reported",
-                    subject=f"machine:{machine.id}",
-                    details=policy | _counted(unsaid),
-                )
+        if not await store.keep_policy(conn, machine.id, policy):
+            return
+        unsaid = self.budget.spend(machine.id, "policy", json.dumps(policy, sort_keys=True))
+        if unsaid is not None:
+            await self._say(conn, machine.id, machine.client_id, "policy")
+            await _record(conn, machine.id, "policy_reported", policy | _counted(unsaid))
 
-    async def consent_withdrawn(self, machine: Machine, reason: str, *, about: str = "") -> None:
+    async def keep_audit_head(self, conn: Connection, machine: Machine, head: str, at: datetime) -> None:
+        """The end of the agent's own record: what is rewritten there later does not contain it."""
+        await store.keep_audit_head(conn, machine.id, head, at)
+
+    async def dropped(self, conn: Connection, machine: Machine, counts: Mapping[str, int]) -> None:
+        """The agent was away for so long, or had so much to say, that its queue did not hold all of it."""
+        detail = ", ".join(f"{bounds.text(name, 40)}: {count}" for name, count in sorted(counts.items())[:20])
+        unsaid = self.budget.spend(machine.id, "dropped", detail)
+        if unsaid is not None:
+            await self._say(conn, machine.id, machine.client_id, "dropped", detail=detail)
+            await _record(conn, machine.id, "messages_dropped", {"counts": detail} | _counted(unsaid))
+
+    async def consent_withdrawn(self, conn: Connection, machine: Machine, reason: str, *, about: str = "") -> None:
         """Somebody at the machine took a consent back. Repeats, and what exceeds its budget, are only counted."""
         detail = bounds.text(reason, 500)
-        unsaid = self._budget.spend(machine.id, "consent_withdrawn", detail, about)
-        if unsaid is None:
-            return
-        async with self._db.transaction() as conn:
+        unsaid = self.budget.spend(machine.id, "consent_withdrawn", detail, about)
+        if unsaid is not None:
             await self._say(conn, machine.id, machine.client_id, "consent_withdrawn", detail=detail)
-            await audit.record(
-                conn,
-                actor=Actor.agent(machine.id),
-                action="machine.consent_withdrawn",
-                subject=f"machine:{machine.id}",
-                details={"reason": detail} | _counted(unsaid),
-            )
+            await _record(conn, machine.id, "consent_withdrawn", {"reason": detail} | _counted(unsaid))
 
     # telling
 
@@ -331,6 +327,12 @@ class Machines:
         await store.add_event(conn, machine_id, kind, member_id=member_id, subject=subject, detail=detail)
         for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
             await events.publish(conn, topic, kind)
+
+
+async def _record(conn: Connection, machine_id: int, verb: str, details: Mapping[str, Any]) -> None:
+    """What an agent said by itself, in the audit log."""
+    actor, subject = Actor.agent(machine_id), f"machine:{machine_id}"
+    await audit.record(conn, actor=actor, action=f"machine.{verb}", subject=subject, details=details)
 
 
 def _counted(unsaid: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import class_row
@@ -50,7 +51,7 @@ SELECT count(*) FILTER (WHERE state = 'approved') AS approved,
                         AND NOT (online AND last_seen_at > now() - interval '60 seconds')) AS offline
 FROM machines
 """
-REPORTED = "SELECT facts, facts_at, policy FROM machines WHERE id = %(id)s"
+REPORTED = "SELECT facts, facts_at, policy, audit_head, audit_head_at FROM machines WHERE id = %(id)s"
 ADD = """
 INSERT INTO machines (name, client_id, site_id, environment, public_key, hostname, os, agent_version, capabilities)
 VALUES (%(name)s, %(client_id)s, %(site_id)s, %(environment)s, %(public_key)s, %(hostname)s, %(os)s, %(version)s,
@@ -75,7 +76,8 @@ DISCONNECTED = "UPDATE machines SET online = false, last_seen_at = now() WHERE i
 SEEN = """
 UPDATE machines SET last_seen_at = now(), online = true WHERE id = ANY(%(ids)s) AND state <> 'revoked' RETURNING id
 """
-FACTS = "UPDATE machines SET facts = %(facts)s, facts_at = now() WHERE id = %(id)s"
+FACTS = "UPDATE machines SET facts = %(facts)s, facts_at = %(at)s WHERE id = %(id)s"
+AUDIT_HEAD = "UPDATE machines SET audit_head = %(head)s, audit_head_at = %(at)s WHERE id = %(id)s"
 POLICY = "UPDATE machines SET policy = %(policy)s WHERE id = %(id)s AND policy <> %(policy)s"
 
 ADD_CODE = """
@@ -208,8 +210,12 @@ async def seen(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
-async def keep_facts(conn: Connection, machine_id: int, facts: Mapping[str, Any]) -> None:
-    await conn.execute(FACTS, {"id": machine_id, "facts": Jsonb(dict(facts))})
+async def keep_facts(conn: Connection, machine_id: int, facts: Mapping[str, Any], at: datetime) -> None:
+    await conn.execute(FACTS, {"id": machine_id, "facts": Jsonb(dict(facts)), "at": at})
+
+
+async def keep_audit_head(conn: Connection, machine_id: int, head: str, at: datetime) -> None:
+    await conn.execute(AUDIT_HEAD, {"id": machine_id, "head": head, "at": at})
 
 
 async def keep_policy(conn: Connection, machine_id: int, policy: Mapping[str, Any]) -> bool:

@@ -276,7 +276,7 @@ async def declare(request: AnyRequest, form: Form, member: Member, desk: Desk, m
     environment = await desk.known_environment(form.text("environment", limit=80, required=False))
     await desk.link.machines.declare(member, machine_id, environment)
     await desk.link.changed(machine_id)
-    desk.scheduler.soon(await desk.link.machines.get(machine_id))
+    await desk.scheduler.give(await desk.link.machines.get(machine_id))
     toast(request, N_("Saved."))
     return redirect(f"/machines/{machine_id}")
 

@@ -57,7 +57,7 @@ class Sessions:
         self._asking: dict[str, asyncio.Task[None]] = {}
         rooms.sessions = self
         link.handle(messages.SessionRefused, self._refused)
-        link.handle(messages.SessionEnded, self._ended_by_agent)
+        link.inbox.before(messages.SessionEnded, self._ended_by_agent)
         link.on_connected.append(self._take_up)
 
     # reading

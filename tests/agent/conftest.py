@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -22,7 +23,18 @@ from compagnon_agent import identity
 from compagnon_agent.identity import public_bytes
 from compagnon_agent.protocol import frames, messages, signing
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Shell
-from compagnon_agent.protocol.messages import Challenge, Hello, Message, Pending, Revoked, Welcome, decode, encode
+from compagnon_agent.protocol.messages import (
+    Challenge,
+    Hello,
+    Kept,
+    Message,
+    Pending,
+    Queued,
+    Revoked,
+    Welcome,
+    decode,
+    encode,
+)
 from compagnon_agent.protocol.stream import Stream
 
 MACHINE = 12
@@ -38,6 +50,8 @@ class SpeakingServer:
         self.agent_key = agent_key
         self.verdict: type[Message] = Welcome
         self.inbox: list[Message] = []
+        self.queued: list[Queued] = []
+        self.keeps = True
         self.news = asyncio.Event()
         self.control: ServerConnection | None = None
         self.connections = 0
@@ -105,8 +119,18 @@ class SpeakingServer:
         self.connections += 1
         self.news.set()
         async for data in socket:
-            self.inbox.append(decode(data))
+            await self._take(socket, decode(data))
             self.news.set()
+
+    async def _take(self, socket: ServerConnection, message: Message) -> None:
+        """What comes out of the queue lands in the inbox as itself; `keeps` says whether it is acknowledged."""
+        if isinstance(message, Queued):
+            self.queued.append(message)
+            self.inbox.append(decode(json.dumps(message.message)))
+            if self.keeps:
+                await socket.send(encode(Kept(queue=message.queue, number=message.number)))
+        else:
+            self.inbox.append(message)
 
     async def _session(self, socket: ServerConnection, session_id: str) -> None:
         if not self.accepts_sessions:

@@ -259,6 +259,24 @@ def examples() -> list[messages.Message]:
         messages.Pending(signature=bytes(64)),
         messages.Revoked(signature=bytes(64), reason="x"),
         messages.Heartbeat(at=now),
+        messages.Queued(queue=uid, number=3, age=60, message={"v": 1, "type": "facts_request"}),
+        messages.Kept(queue=uid, number=3),
+        messages.Dropped(counts={"check_report": 2}),
+        messages.AuditHead(head="0" * 64),
+        messages.Schedule(environment="poste", version=3, period=1800, checks=(check,)),
+        messages.CheckNow(request_id=uid),
+        messages.CheckReport(
+            schedule="0" * 64,
+            full=True,
+            findings=(messages.Finding(index=0, outcome=Outcome.FAILED, observed={"id": "é"}, reason="x"),),
+            request_ids=(uid,),
+        ),
+        messages.Checked(schedule="0" * 64),
+        messages.Successor(key=key, signature=bytes(64)),
+        messages.KeyChange(key=key, old_signature=bytes(64), new_signature=bytes(64)),
+        messages.KeyChanged(key=key),
+        messages.Wake(request_id=uid, mac="52:54:00:12:34:56", address="192.0.2.255", reason="x", **who),
+        messages.Woken(request_id=uid, sent=3),
         messages.Facts(collected=now, facts={"os": {"name": "Debian"}}),
         messages.FactsRequest(),
         messages.Policy(mode="attended", sheet=("service",)),
@@ -296,7 +314,9 @@ def test_every_field_is_required_or_has_a_default_and_is_typed():
         body = json.loads(encode(item))
         for name in set(body) - {"v", "type"}:
             for bad in ({"un": "objet"}, 1.5, [[[]]]):
-                if body[name] == bad or (name in {"facts", "parameters", "manifest"} and isinstance(bad, dict)):
+                if body[name] == bad or (
+                    name in {"facts", "parameters", "manifest", "message"} and isinstance(bad, dict)
+                ):
                     continue
                 with pytest.raises(WireError, match=name):
                     decode(json.dumps({**body, name: bad}))

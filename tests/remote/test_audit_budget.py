@@ -40,14 +40,15 @@ async def written(services, action):
 async def test_alternating_policies_fill_nothing_and_the_page_shows_the_last(services, machine):
     machines = services.remote.machines
     for number in range(80):
-        await machines.keep_policy(machine, {"mode": "ask", "note": str(number % 2)})
+        async with services.kernel.db.transaction() as conn:
+            await machines.keep_policy(conn, machine, {"mode": "ask", "note": str(number % 2)})
     assert await written(services, "machine.policy_reported") == 60
     _, reported = await machines.reported(machine.id)
     assert reported.policy["note"] == "1"
 
 
 async def test_the_same_withdrawal_again_is_not_written(services, machine):
-    for _ in range(5):
-        await services.remote.machines.consent_withdrawn(machine, "stopped", about="1")
-    await services.remote.machines.consent_withdrawn(machine, "stopped", about="2")
+    for about in "111112":
+        async with services.kernel.db.transaction() as conn:
+            await services.remote.machines.consent_withdrawn(conn, machine, "stopped", about=about)
     assert await written(services, "machine.consent_withdrawn") == 2

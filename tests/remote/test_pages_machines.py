@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 from compagnon_agent.protocol.signing import fingerprint
 
@@ -30,19 +31,19 @@ async def test_from_a_code_on_the_phone_to_an_approved_machine(server, cast, cli
 async def test_everything_an_agent_says_is_inert(server, cast, client, agent, client_for):
     machines = server.services.remote.machines
     machine = await machines.get(agent.machine_id)
-    await machines.keep_facts(
-        machine,
-        {
-            "os": {"name": HOSTILE, "version": ["not", "text"], "kernel": "x" * 10_000},
-            "hardware": {"cpu": HOSTILE, "cores": -5},
-            "memory": {"total": "much", "available": float("1e300")},
-            "disks": [{"mount": HOSTILE, "total": 10**30, "used": 10**31}] * 500,
-            "network": "no list",
-            "users": [HOSTILE] * 100,
-            "hostname": {"a": 1},
-        },
-    )
-    await machines.keep_policy(machine, {"mode": HOSTILE, "source": HOSTILE + "\n" + "x" * 100_000, "sheet": [HOSTILE]})
+    facts = {
+        "os": {"name": HOSTILE, "version": ["not", "text"], "kernel": "x" * 10_000},
+        "hardware": {"cpu": HOSTILE, "cores": -5},
+        "memory": {"total": "much", "available": float("1e300")},
+        "disks": [{"mount": HOSTILE, "total": 10**30, "used": 10**31}] * 500,
+        "network": "no list",
+        "users": [HOSTILE] * 100,
+        "hostname": {"a": 1},
+    }
+    policy = {"mode": HOSTILE, "source": HOSTILE + "\n" + "x" * 100_000, "sheet": [HOSTILE]}
+    async with server.services.kernel.db.transaction() as conn:
+        await machines.keep_facts(conn, machine, facts, datetime.now(UTC))
+        await machines.keep_policy(conn, machine, policy)
     alice = await client_for(cast.alice)
     text = (await alice.get(machine.url)).text
     assert "<script>alert" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -88,7 +89,10 @@ async def test_the_exact_serial_comes_first_a_machine_turned_away_not_at_all(
 async def test_facts_that_an_agent_changes_are_found_at_once(services: Any, cast: Any, machine: Any) -> None:
     number = await machine("Poste accueil", "pc-042x", serial="OLD123")
     machines, source = services.remote.machines, MachineRecords(services.kernel.db)
-    await machines.keep_facts(await machines.get(number), {"hardware": {"serial": "NEW456"}, "network": "hostile"})
+    told = {"hardware": {"serial": "NEW456"}, "network": "hostile"}
+    known = await machines.get(number)
+    async with services.kernel.db.transaction() as conn:
+        await machines.keep_facts(conn, known, told, datetime.now(UTC))
     assert (await source.search(cast.alice, record_query("new456"), 5)).hits
     assert not (await source.search(cast.alice, record_query("old123"), 5)).hits
 

@@ -12,13 +12,30 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 
 from .checks import MAX_CHECKS, Check, CheckResult, check_codec
+from .duties import (
+    AuditHead,
+    Checked,
+    CheckNow,
+    CheckReport,
+    Dropped,
+    Finding,
+    Kept,
+    KeyChange,
+    KeyChanged,
+    Queued,
+    Schedule,
+    Successor,
+    Wake,
+    Woken,
+)
 from .envelope import Message, Unknown, decode_as, encode
+from .greeting import Challenge, Hello, Pending, Revoked, Welcome
 from .manifest import Manifest, manifest_codec
 from .parameters import MAX_PARAMETERS, MAX_VALUE
 from .releases import ReleaseOffer, ReleaseQuery, ReleaseReport
-from .signing import KEY_LENGTH, NONCE_LENGTH, SIGNATURE_LENGTH
 from .terms import (
     HEARTBEAT,
+    MAX_AGE,
     MAX_MESSAGE,
     OUTPUT_LIMIT,
     SILENCE,
@@ -33,7 +50,6 @@ from .wire import (
     JSON,
     boolean,
     choice,
-    fixed_bytes,
     identifier,
     instant,
     integer,
@@ -46,12 +62,13 @@ from .wire import (
 )
 
 __all__ = [
-    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "Cancel", "Challenge",
-    "CheckRequest", "CheckResults", "ConsentAnswer", "ConsentKind", "ConsentRequest", "ConsentSource",
-    "ConsentWithdrawn", "EndReason", "Execute", "Facts", "FactsRequest", "Heartbeat", "Hello", "Message",
-    "OpenSession", "Pending", "Phase", "Policy", "Problem", "ReleaseOffer", "ReleaseQuery", "ReleaseReport",
-    "Revoked", "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Unknown", "Welcome",
-    "decode", "encode",
+    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "AuditHead", "Cancel", "Challenge",
+    "CheckNow", "CheckReport", "CheckRequest", "CheckResults", "Checked", "ConsentAnswer", "ConsentKind",
+    "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "Dropped", "EndReason", "Execute", "Facts", "FactsRequest",
+    "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Message", "OpenSession", "Pending", "Phase",
+    "Policy", "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
+    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "Welcome",
+    "Woken", "decode", "encode",
 ]  # fmt: skip
 
 _name = text(120)
@@ -59,61 +76,7 @@ _reason = text(500)
 _uuid = text(36, minimum=8)
 _session = text(32, minimum=32)
 _target = text(255)
-_nonce = fixed_bytes(NONCE_LENGTH)
-_key = fixed_bytes(KEY_LENGTH)
-_signature = fixed_bytes(SIGNATURE_LENGTH)
 _values = string_map(text(40, minimum=1), text(MAX_VALUE), MAX_PARAMETERS)
-
-
-# --- handshake (control and session connections) -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge(Message):
-    """Server, first: a fresh nonce, and the identity key that the agent compares with the one it pinned."""
-
-    TYPE: ClassVar[str] = "challenge"
-    nonce: Annotated[bytes, _nonce]
-    server_key: Annotated[bytes, _key]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hello(Message):
-    """Agent: who it is. ``signature`` over :func:`..signing.agent_proof`; ``protocol`` is its highest version."""
-
-    TYPE: ClassVar[str] = "hello"
-    machine_id: Annotated[int, identifier()]
-    nonce: Annotated[bytes, _nonce]
-    signature: Annotated[bytes, _signature]
-    version: Annotated[str, text(40)] = ""
-    protocol: Annotated[int, integer(1, 1000)] = VERSION
-    capabilities: Annotated[tuple[str, ...], sequence(text(40, minimum=1), 32)] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Welcome(Message):
-    """Server: the machine is approved. ``signature`` over :func:`..signing.server_proof` with verdict "welcome"."""
-
-    TYPE: ClassVar[str] = "welcome"
-    signature: Annotated[bytes, _signature]
-    cooperative: Annotated[str, _name] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending(Message):
-    """Server: a member has yet to approve. The connection stays open; ``welcome`` or ``revoked`` follows on it."""
-
-    TYPE: ClassVar[str] = "pending"
-    signature: Annotated[bytes, _signature]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoked(Message):
-    """Server: the machine is no longer served. Signed, so that nobody else can end an agent's service."""
-
-    TYPE: ClassVar[str] = "revoked"
-    signature: Annotated[bytes, _signature]
-    reason: Annotated[str, _reason] = ""
 
 
 # --- life, facts, policy -------------------------------------------------------------------------------------------
@@ -228,7 +191,10 @@ class ConsentRequest(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentAnswer(Message):
-    """Agent: yes until ``until``, or no and why. ``person``: the account that is logged in at the machine, if known."""
+    """Agent: yes until ``until``, or no and why. ``person``: the account that is logged in at the machine, if known.
+
+    ``until`` is by the machine's clock, which may be wrong; ``seconds`` says the same without a clock.
+    """
 
     TYPE: ClassVar[str] = "consent_answer"
     request_id: Annotated[str, _uuid]
@@ -237,6 +203,7 @@ class ConsentAnswer(Message):
     reason: Annotated[str, _reason] = ""
     until: Annotated[datetime | None, optional(instant)] = None
     person: Annotated[str, _name] = ""
+    seconds: Annotated[int | None, optional(integer(0, 86_400))] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +251,7 @@ class Execute(Message):
 class StepResult(Message):
     """Agent: how the attempt ended; sent again after each reconnection until :class:`StepAck` comes.
 
+    ``age``: seconds since ``ended`` when it is sent, because the machine's clock may be wrong.
     With state REFUSED and ``needs_consent`` nothing was journalled: ask for consent, then send the same attempt again.
     """
 
@@ -297,6 +265,7 @@ class StepResult(Message):
     output: Annotated[str, text(OUTPUT_LIMIT)] = ""
     exit_code: Annotated[int | None, optional(integer(-(2**31), 2**32))] = None
     checks: Annotated[tuple[CheckResult, ...], sequence(record(CheckResult), MAX_CHECKS)] = ()
+    age: Annotated[int | None, optional(integer(0, MAX_AGE))] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +318,8 @@ class SessionEnded(Message):
 _ALL: tuple[type[Message], ...] = (
     Challenge, Hello, Welcome, Pending, Revoked, Heartbeat, Facts, FactsRequest, Policy, Problem, CheckRequest,
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
-    SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport,
+    SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
+    Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged, Wake, Woken,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}

@@ -11,6 +11,9 @@ MAX_MESSAGE = 256 * 1024
 OUTPUT_LIMIT = 64 * 1024
 """Bytes (UTF-8) of a step's output."""
 
+MAX_AGE = 400 * 24 * 3600
+"""Seconds: nothing that an agent tells is older."""
+
 HEARTBEAT = 20.0
 """Seconds between two heartbeats, each way."""
 

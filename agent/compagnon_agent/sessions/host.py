@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ..audit import AuditLog
 from ..authorise import Decision, Request, SessionRequest
@@ -63,6 +63,7 @@ class SessionHost:
 
     def _make(self, request: OpenSession, until: datetime) -> SessionLink | None:
         grace = self._settings.session_grace
+        until = datetime.now(UTC) + (until - self._store.clock.now())  # the machine's clock may have been put right
         if request.capability == TERMINAL:
             shell = self._settings.shell
             return TerminalSession(request, self._identity, until=until, grace=grace, shell=shell)

@@ -1,0 +1,256 @@
+"""The lines to the agents: who is connected, what is said to them and what they say.
+
+One dictionary of connections, one of waiting questions: a connection has no task, timer or queue of its own beyond the
+handler that reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from compagnon.errors import Unavailable
+from compagnon.i18n import N_
+from compagnon.kernel import Kernel
+from compagnon_agent.protocol import messages
+from procedures.ports import StepReport
+from remote import wire
+from remote.control import steps
+from remote.control.connection import AgentConnection, Closed
+from remote.control.identity import Identity
+from remote.control.inbox import Inbox
+from remote.machines.model import Machine, MachineState
+from remote.machines.service import Machines
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", bound=messages.Message)
+Handler = Callable[[Machine, Any], Awaitable[None]]
+Reports = Callable[[int, str, StepReport], Awaitable[bool]]
+REPORT_SECONDS = 20.0  # for keeping a report; not acknowledged after it, so that the agent brings it again
+OFFLINE = N_("This machine is offline.")
+SILENT = N_("The machine did not answer in time.")
+
+
+class Lines:
+    """Part of :class:`remote.control.link.AgentLink`. ``inbox`` takes what comes out of the agents' queues."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.machines = Machines(kernel)
+        self.identity = Identity.load(kernel.settings.data_dir)
+        self.inbox = Inbox(kernel.db)
+        self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
+        self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
+        self._db = kernel.db
+        self._settings = kernel.settings
+        self._connections: dict[int, AgentConnection] = {}
+        self._waiting: dict[tuple[int, str], asyncio.Future[Any]] = {}
+        self._handlers: dict[type[messages.Message], Handler] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.inbox.after(messages.CheckReport, self._checked)
+
+    # connections
+
+    def handle(self, kind: type[M], handler: Callable[[Machine, M], Awaitable[None]]) -> None:
+        """Call ``handler`` for messages of this type that answer no question. It must not ask the same agent."""
+        self._handlers[kind] = handler
+
+    def online(self, machine_id: int) -> bool:
+        """Whether the agent of an approved machine is connected to this process."""
+        connection = self._connections.get(machine_id)
+        return connection is not None and connection.machine.state is MachineState.APPROVED
+
+    @property
+    def connections(self) -> Mapping[int, AgentConnection]:
+        return self._connections
+
+    def add(self, connection: AgentConnection) -> AgentConnection | None:
+        """Register a connection; gives back the one that it replaces."""
+        before = self._connections.get(connection.machine.id)
+        self._connections[connection.machine.id] = connection
+        return before
+
+    def remove(self, connection: AgentConnection) -> bool:
+        """False when it was replaced by a newer one meanwhile."""
+        machine_id = connection.machine.id
+        if self._connections.get(machine_id) is not connection:
+            return False
+        del self._connections[machine_id]
+        for key, waiting in list(self._waiting.items()):
+            # A step's result is sent again after a reconnection; every other question died with its connection.
+            if key[0] == machine_id and not key[1].startswith("step:") and not waiting.done():
+                waiting.set_exception(Unavailable(OFFLINE))
+        return True
+
+    async def received(self, connection: AgentConnection, message: messages.Message) -> None:
+        """One message of an agent. It speaks for its own machine only: answers are looked up under its id."""
+        machine_id = connection.machine.id
+        match message:
+            case messages.Heartbeat():
+                await connection.send(messages.Heartbeat(at=datetime.now(UTC)))
+            case messages.StepResult():
+                await self._step_result(connection, message)
+            case messages.CheckResults(request_id=request_id) | messages.ConsentAnswer(request_id=request_id):
+                self._answer(machine_id, request_id, message)
+            case messages.Queued() if connection.machine.state is MachineState.APPROVED:
+                await connection.send(await self.inbox.take(connection.machine, message))
+            case messages.Unknown(name=name):
+                log.info("machine %s: message of unknown type %r left alone", machine_id, name)
+            case _:
+                await self._hand_on(connection, message)
+
+    async def _step_result(self, connection: AgentConnection, result: messages.StepResult) -> None:
+        """Keep it, whoever waits for it, and only then let the agent forget it: it brings it again until it is kept."""
+        machine_id = connection.machine.id
+        kept = not result.needs_consent and await self._keep(connection.machine, result)
+        self._answer(machine_id, f"step:{result.attempt_id}", result)
+        if kept:
+            await connection.send(messages.StepAck(attempt_id=result.attempt_id))
+
+    async def _keep(self, machine: Machine, result: messages.StepResult) -> bool:
+        if self.reports is None or machine.state is not MachineState.APPROVED:
+            return False
+        try:
+            async with asyncio.timeout(REPORT_SECONDS):
+                return await self.reports(machine.id, result.attempt_id, steps.reported(result))
+        except Exception:
+            log.exception("machine %s: the report of %s could not be kept yet", machine.id, result.attempt_id)
+            return False
+
+    async def _hand_on(self, connection: AgentConnection, message: messages.Message) -> None:
+        handler = self._handlers.get(type(message))
+        if handler is None or connection.machine.state is not MachineState.APPROVED:
+            log.info("machine %s: unexpected %s left alone", connection.machine.id, message.TYPE)
+            return
+        await handler(connection.machine, message)
+
+    def _answer(self, machine_id: int, key: str, message: messages.Message) -> None:
+        waiting = self._waiting.get((machine_id, key))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    async def tell(self, machine_id: int, message: messages.Message) -> None:
+        """Send without expecting an answer. Raises Unavailable when the machine is offline."""
+        connection = self._connections.get(machine_id)
+        if connection is None or connection.machine.state is not MachineState.APPROVED:
+            raise Unavailable(OFFLINE)
+        try:
+            await connection.send(message)
+        except Closed:
+            raise Unavailable(OFFLINE) from None
+
+    async def _ask(self, machine_id: int, key: str, message: messages.Message, kind: type[M], timeout: float) -> M:
+        """Raises Unavailable: offline, cut off, or no answer in ``timeout`` seconds."""
+        async with self._waiting_for(machine_id, key) as answer:
+            await self.tell(machine_id, message)
+            try:
+                found = await asyncio.wait_for(answer, timeout)
+            except TimeoutError:
+                raise Unavailable(SILENT) from None
+        if not isinstance(found, kind):
+            raise Unavailable(SILENT)
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _waiting_for(self, machine_id: int, key: str) -> AsyncIterator[asyncio.Future[Any]]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[machine_id, key] = future
+        try:
+            yield future
+        finally:
+            if self._waiting.get((machine_id, key)) is future:
+                del self._waiting[machine_id, key]
+            future.cancel()
+
+    async def changed(self, machine_id: int) -> None:
+        """A member approved, revoked, renamed or moved the machine: tell its agent if it is connected here."""
+        connection = self._connections.get(machine_id)
+        if connection is None:
+            return
+        before, connection.machine = connection.machine, await self.machines.get(machine_id)
+        state = connection.machine.state
+        if state is before.state:
+            return
+        with contextlib.suppress(Closed):
+            if state is MachineState.APPROVED:
+                await self.welcome(connection)
+            elif state is MachineState.REVOKED:
+                signature = connection.proof.sign(self.identity, "revoked")
+                last = messages.encode(messages.Revoked(signature=signature))
+                connection.wire.dismiss(wire.NOT_AUTHENTICATED, "revoked", last=last)
+
+    async def welcome(self, connection: AgentConnection) -> None:
+        signature = connection.proof.sign(self.identity, "welcome")
+        await connection.send(messages.Welcome(signature=signature, cooperative=self._settings.cooperative))
+        for react in self.on_connected:
+            self._later(self._react(react, connection.machine))
+
+    async def _react(self, react: Callable[[Machine], Awaitable[None]], machine: Machine) -> None:
+        try:
+            await react(machine)
+        except Exception:
+            log.exception("machine %s is back, and something that waited for it failed", machine.id)
+
+    async def keep_present(self) -> None:
+        """Called every 20 seconds: note who was heard of, drop the silent, notice what other processes decided."""
+        silent = time.monotonic() - messages.SILENCE
+        heard = [machine_id for machine_id, found in self._connections.items() if found.heard > silent]
+        for connection in [found for found in self._connections.values() if found.heard <= silent]:
+            connection.wire.dismiss(wire.SILENT, "silent")
+        served = await self.machines.seen(heard)
+        for machine_id in heard:
+            found = self._connections.get(machine_id)
+            if found and (machine_id not in served or found.machine.state is MachineState.PENDING):
+                self._later(self._notice(machine_id))
+
+    async def _notice(self, machine_id: int) -> None:
+        try:
+            await self.changed(machine_id)
+        except Exception:
+            log.exception("what was decided about machine %s could not be told its agent yet", machine_id)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Beside the caller: whoever looks after all agents waits for none of them."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _cancel(self, machine_id: int, id_: str) -> None:
+        await self._tell_if_there(machine_id, messages.Cancel(id=id_))
+
+    # scheduled checks
+
+    def schedule_of(self, machine_id: int) -> str:
+        """The digest of the schedule that the connected agent has; empty without one."""
+        connection = self._connections.get(machine_id)
+        return connection.schedule if connection else ""
+
+    async def give_schedule(self, machine_id: int, schedule: messages.Schedule, digest: str) -> None:
+        """Unless the agent has it. Raises Unavailable when the machine is offline."""
+        connection = self._connections.get(machine_id)
+        if connection is not None and connection.schedule != digest:
+            await self.tell(machine_id, schedule)
+            connection.schedule = digest
+
+    async def check_now(self, machine_id: int, schedule: messages.Schedule, digest: str, timeout: float) -> None:
+        """Have the agent evaluate the schedule now, and wait until its report is kept. Raises Unavailable."""
+        await self.give_schedule(machine_id, schedule, digest)
+        request = messages.CheckNow(request_id=str(uuid.uuid4()))
+        await self._ask(machine_id, request.request_id, request, messages.CheckReport, timeout)
+
+    def _checked(self, machine: Machine, report: messages.CheckReport) -> None:
+        for request_id in report.request_ids:
+            self._answer(machine.id, request_id, report)
+
+    def tell_later(self, machine_id: int, message: messages.Message) -> None:
+        """Say it beside the caller, if the machine is there."""
+        self._later(self._tell_if_there(machine_id, message))
+
+    async def _tell_if_there(self, machine_id: int, message: messages.Message) -> None:
+        with contextlib.suppress(Unavailable):
+            await self.tell(machine_id, message)
