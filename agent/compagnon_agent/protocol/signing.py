@@ -48,6 +48,16 @@ def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_no
     return pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
 
 
+def successor_proof(*, present: bytes, successor: bytes | None) -> bytes:
+    """Signed by the server's present identity key: this key follows it. None: no key follows any more."""
+    return _pack("compagnon successor 1", present, successor or b"")
+
+
+def key_change_proof(*, machine_id: int, old: bytes, new: bytes, server_key: bytes) -> bytes:
+    """Signed by both keys of the machine: it is known by the new one from now on."""
+    return _pack("compagnon key change 1", machine_id.to_bytes(8, "big"), old, new, server_key)
+
+
 def fingerprint(public_key: bytes) -> str:
     """Twelve digits of a key to compare by voice: ``4711 0815 1234`` (40 bits of SHA-256, for a code of 15 minutes)."""
     number = int.from_bytes(hashlib.sha256(public_key).digest()[:8], "big") % 10**12
