@@ -64,9 +64,7 @@ ATTEMPT_STATES: Mapping[str, str] = {
 GIVEN_UP: Mapping[str, str] = {
     "expired": N_("The machine did not come back in time."),
     "already_true": N_("When the machine came back it was true already: nothing was executed."),
-    "unclear": N_(
-        "When the machine came back, whether it is already true could not be found out: nothing was executed."
-    ),
+    "unclear": N_("When the machine came back, its check could not be evaluated: nothing was executed."),
     "refused": N_("When the machine came back, the check before it was refused there: nothing was executed."),
     "step_over": N_("The step was over before the machine came back."),
     "ticket_closed": N_("The ticket was closed before the machine came back."),

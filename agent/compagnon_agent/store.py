@@ -145,7 +145,7 @@ class Store:
         self.db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
 
     def withdraw_capability(self, session_id: str, capability: str) -> None:
-        self._db.execute(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
+        self.db.execute(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
 
     def withdraw_all(self) -> int:
         return self.db.execute(_WITHDRAW_ALL).rowcount

@@ -50,12 +50,12 @@ def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_no
 
 def successor_proof(*, present: bytes, successor: bytes | None) -> bytes:
     """Signed by the server's present identity key: this key follows it. None: no key follows any more."""
-    return _pack("compagnon successor 1", present, successor or b"")
+    return pack("compagnon successor 1", present, successor or b"")
 
 
 def key_change_proof(*, machine_id: int, old: bytes, new: bytes, server_key: bytes) -> bytes:
     """Signed by both keys of the machine: it is known by the new one from now on."""
-    return _pack("compagnon key change 1", machine_id.to_bytes(8, "big"), old, new, server_key)
+    return pack("compagnon key change 1", machine_id.to_bytes(8, "big"), old, new, server_key)
 
 
 def fingerprint(public_key: bytes) -> str:
