@@ -128,7 +128,8 @@ class SpeakingServer:
             self.queued.append(message)
             self.inbox.append(decode(json.dumps(message.message)))
             if self.keeps:
-                await socket.send(encode(Kept(queue=message.queue, number=message.number)))
+                with suppress(ConnectionClosed):  # what was sent before the end is still read
+                    await socket.send(encode(Kept(queue=message.queue, number=message.number)))
         else:
             self.inbox.append(message)
 
