@@ -19,6 +19,8 @@ from compagnon.kernel import Kernel
 from compagnon.web import Action, Feature, NavItem
 from compagnon_agent.protocol import messages
 from procedures.ports import StepReport, TicketGate
+from remote.called import Called
+from remote.called import build as build_called
 from remote.control.lines import Reports
 from remote.control.link import AgentLink
 from remote.control.web import control_handler, enrol_handler
@@ -64,6 +66,7 @@ class Remote:
     recordings: Recordings
     calling: Calling
     retentions: Retentions
+    called: Called
     link: AgentLink
     desk: Desk
     feature: Feature
@@ -85,6 +88,7 @@ def build(
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, environments)
+    called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms)
     rooms.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
     _listen(link, drift)
@@ -100,15 +104,22 @@ def build(
         sessions=sessions,
         recordings=rooms.recordings,
         calling=calling,
+        called=called,
         link=link,
         desk=desk,
         retentions=(retentions := Retentions(kernel, rooms.recordings)),
-        feature=_feature(kernel, desk, rooms, calling, scheduler, retentions),
+        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions),
     )
 
 
 def _feature(
-    kernel: Kernel, desk: Desk, rooms: Rooms, calling: Calling, scheduler: CheckScheduler, retentions: Retentions
+    kernel: Kernel,
+    desk: Desk,
+    rooms: Rooms,
+    calling: Calling,
+    called: Called,
+    scheduler: CheckScheduler,
+    retentions: Retentions,
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
 
@@ -138,6 +149,7 @@ def _feature(
             *session_web.handlers(rooms),
             *recording_web.handlers(),
             *process_web.handlers(),
+            *called.handlers,
         ],
         dependencies={
             "machines": link.machines,
@@ -146,6 +158,7 @@ def _feature(
             "rooms": rooms,
             "recordings": rooms.recordings,
             "processes": Processes(kernel, calling),
+            **called.dependencies,
             "retentions": retentions,
         },
         nav=[
@@ -161,7 +174,7 @@ def _feature(
         topics={"machine": anyone, "machines": anyone, "session": anyone},
         client_panels=[client_panel(link.machines), retention_panel(retentions)],
         dashboard_panels=[dashboard_panel(link.machines)],
-        lifespan=[rooms.watching, sessions.running, scheduler.running, lambda: _presence(link)],
+        lifespan=[rooms.watching, sessions.running, *called.lifespan, scheduler.running, lambda: _presence(link)],
         tasks=tasks,
     )
 

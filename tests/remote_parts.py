@@ -42,6 +42,7 @@ class Agent:
     folder: Path
     machine_id: int = 0
     process: asyncio.subprocess.Process | None = None
+    extra: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -53,6 +54,7 @@ class Agent:
             "COMPAGNON_AGENT_DIR": str(self.folder),
             "COMPAGNON_AGENT_BACKOFF_BASE": "0.1",
             "COMPAGNON_AGENT_BACKOFF_CAP": "0.5",
+            **self.extra,
         }
 
     async def cli(self, *arguments: str) -> tuple[int, str]:
@@ -167,7 +169,7 @@ class Page:
     async def _hear(self, note: dict) -> None:
         if note["type"] == "typed":
             self.arrived = max(self.arrived, note["upto"])
-        if note["type"] == "resume" or (note["type"] == "welcome" and note["typed"] is not None):
+        if note["type"] == "resume" or (note["type"] == "welcome" and note.get("typed") is not None):
             upto = note.get("upto", note.get("typed"))
             if self.typed[upto:]:
                 await self.socket.send(frames.data(bytes(self.typed[upto:]), upto).encode())

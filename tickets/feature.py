@@ -16,6 +16,7 @@ from kb.suggestions.service import Suggesting
 from procedures.environments.service import Environments
 from procedures.library.service import Library
 from procedures.runs.service import Runs
+from remote.chat.service import Chats
 from remote.machines.service import Machines
 from remote.sessions.service import Sessions
 from tickets.articles.service import TicketArticles
@@ -68,6 +69,7 @@ def build(
     articles: Articles,
     machines: Machines,
     sessions: Sessions,
+    chats: Chats,
     dashboard_panels: Sequence[DashboardPanel] = (),
 ) -> Tickets:
     """The services and pages of tickets, and the first page, which also shows the other packages' panels."""
@@ -76,7 +78,7 @@ def build(
     capture = Capture(kernel, desk, machines, suggesting)
     escalations = Escalations(kernel, desk, runs)
     closer = Closer(kernel, desk, runs=runs, sessions=sessions, library=library, escalations=escalations)
-    stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, escalations=escalations)
+    stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, chats=chats, escalations=escalations)
     links, words_of_tickets = Links(kernel), TicketWords(kernel.db)
     search.record_source(TicketRecords(kernel.db))
     search.preview("ticket", previewer(kernel.db))

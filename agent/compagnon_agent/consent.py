@@ -142,7 +142,7 @@ async def _prompt(question: Question, show: Callable[[str], None]) -> bool | Non
     while True:
         _forget_typed()
         print(say(question.locale, "[y] I agree   [n] I refuse   [d] show details: "), end="", flush=True)
-        line = await _read_line()
+        line = await read_line()
         if line is None:
             return None
         answer = line.strip().casefold()
@@ -162,10 +162,12 @@ def _forget_typed() -> None:
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
-async def _read_line() -> str | None:
-    """One line from standard input, without a thread that could not be stopped."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[bytes] = loop.create_future()
+async def read_line() -> str | None:
+    """One line from standard input, without a thread that could not be stopped; None at its end.
+
+    Who asks last is answered first: a question goes before a chat that waits for its next line.
+    """
+    ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     number = sys.stdin.fileno()
 
     def read() -> None:
@@ -175,9 +177,22 @@ async def _read_line() -> str | None:
             except OSError:
                 ready.set_result(b"")
 
-    loop.add_reader(number, read)
+    _readers.append(read)
+    _listen(number)
     try:
         data = await ready
     finally:
-        loop.remove_reader(number)
+        _readers.remove(read)
+        _listen(number)
     return data.decode("utf-8", "replace") if data else None
+
+
+_readers: list[Callable[[], None]] = []
+
+
+def _listen(number: int) -> None:
+    loop = asyncio.get_running_loop()
+    if _readers:
+        loop.add_reader(number, _readers[-1])
+    else:
+        loop.remove_reader(number)

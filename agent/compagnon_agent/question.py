@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -87,11 +87,21 @@ def question(request: ConsentRequest, seconds: float) -> Question:
     )
 
 
+_PLAIN: Mapping[str, str] = {
+    "terminal": "What: work in a terminal on this computer",
+    "chat": "What: write with you, in a window on this computer",
+    "tunnel": "What: reach {target}, and nothing else, through this computer",
+    "screen": "What: look at your screen and point at things on it",
+    "screen.control": "What: use the mouse and keyboard of this computer",
+}
+"""What a yes to a capability means to the person at the machine; a tunnel's question names where it leads."""
+
+
 def _what(request: ConsentRequest) -> list[str]:
     locale, manifest = request.locale, request.manifest
     if manifest is None:
-        if request.capability == "terminal":
-            return [say(locale, "What: work in a terminal on this computer")]
+        if plain := _PLAIN.get(request.capability or ""):
+            return [say(locale, plain, target=clean(request.target))]
         return [say(locale, "What: {capability} on this computer", capability=clean(request.capability or ""))]
     code, version = clean(manifest.procedure, 80), manifest.version
     steps = len(manifest.steps)

@@ -15,6 +15,25 @@ FRENCH: Mapping[str, str] = {
     "“{title}” ({steps} steps, risk: {risk})": "« {title} » ({steps} étapes, risque : {risk})",
     "“{title}” (1 step, risk: {risk})": "« {title} » (1 étape, risque : {risk})",
     "What: work in a terminal on this computer": "Quoi : travailler dans un terminal sur cet ordinateur",
+    "What: write with you, in a window on this computer": "Quoi : écrire avec vous, dans une fenêtre de cet ordinateur",
+    "What: reach {target}, and nothing else, through this computer": (
+        "Quoi : joindre {target}, et rien d'autre, en passant par cet ordinateur"
+    ),
+    "What: look at your screen and point at things on it": "Quoi : voir votre écran et y montrer du doigt",
+    "What: use the mouse and keyboard of this computer": (
+        "Quoi : se servir de la souris et du clavier de cet ordinateur"
+    ),
+    "You": "Vous",
+    "This was not sent: too much is waiting. Write it again in a moment.": (
+        "Ceci n'a pas été envoyé : trop de messages attendent. Réécrivez-le dans un instant."
+    ),
+    "Compagnon: write with the technician": "Compagnon : écrire avec le technicien",
+    "What is written here is recorded with the ticket.": "Ce qui est écrit ici est enregistré avec le ticket.",
+    "Send": "Envoyer",
+    "{name} is writing…": "{name} écrit…",
+    "The technician writes with you: answer here, a line each.": (
+        "Le technicien vous écrit : répondez ici, une ligne à la fois."
+    ),
     "What: {capability} on this computer": "Quoi : {capability} sur cet ordinateur",
     "For how long: {minutes} minutes at most": "Durée : {minutes} minutes au plus",
     "Everything that is shown and typed is recorded.": "Tout ce qui est affiché et tapé est enregistré.",

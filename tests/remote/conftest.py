@@ -53,6 +53,11 @@ async def agent(server, cast, client, agents):
     await machines.approve(cast.alice, made.machine_id, name="Accueil", site_id=None, environment=None)
     await made.start()
     await until(lambda: server.services.remote.link.online(made.machine_id), what="the agent is connected")
+
+    async def known():
+        return (await machines.get(made.machine_id)).capabilities
+
+    await until(known, what="what the agent can do is known")
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,8 @@ from compagnon.db import Database
 from compagnon.errors import NotFound
 from procedures.runs.model import Run
 from procedures.runs.service import Runs
+from remote.chat.model import Line
+from remote.chat.service import Chats
 from remote.machines.model import Machine
 from remote.machines.service import Machines
 from remote.sessions.model import Capability, Session
@@ -82,14 +84,30 @@ class Said:
     html: Markup
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What was written in a chat session that is over, oldest first."""
+
+    session: Session
+    lines: Sequence[Line]
+
+
 class Stories:
     def __init__(
-        self, db: Database, *, machines: Machines, runs: Runs, sessions: Sessions, escalations: Escalations
+        self,
+        db: Database,
+        *,
+        machines: Machines,
+        runs: Runs,
+        sessions: Sessions,
+        chats: Chats,
+        escalations: Escalations,
     ) -> None:
         self._db = db
         self._machines = machines
         self._runs = runs
         self._sessions = sessions
+        self._chats = chats
         self._escalations = escalations
 
     async def of(self, ticket_id: int) -> Story:
@@ -109,6 +127,7 @@ class Stories:
         machines = await self._machines.for_client(ticket.client_id)
         runs = await self._runs.for_ticket(ticket_id)
         sessions = await self._sessions.for_ticket(ticket_id)
+        chats = await self._chats.of_ticket(ticket_id) if sessions else {}
         calls = await self._escalations.for_ticket(ticket_id)
         return Story(
             ticket=ticket,
@@ -131,6 +150,7 @@ class Stories:
                 [_item(each.created_at, "time", each) for each in times],
                 _run_items(runs),
                 _session_items(sessions),
+                _chat_items(sessions, chats),
                 _call_items(calls),
                 [_item(each.created_at, "verification", each) for each in verifications],
                 [_item(closing.created_at, "closing", closing)] if closing else [],
@@ -150,6 +170,14 @@ def _run_items(runs: Sequence[Run]) -> list[TimelineItem]:
 def _session_items(sessions: Sequence[Session]) -> list[TimelineItem]:
     asked = [_item(session.requested_at, "session_asked", session) for session in sessions]
     return asked + [_item(each.ended_at, "session_ended", each) for each in sessions if each.ended_at]
+
+
+def _chat_items(sessions: Sequence[Session], chats: Mapping[str, Sequence[Line]]) -> list[TimelineItem]:
+    return [
+        _item(each.ended_at, "chat", Conversation(session=each, lines=chats[each.id]))
+        for each in sessions
+        if each.ended_at and each.id in chats
+    ]
 
 
 def _call_items(calls: Sequence[Call]) -> list[TimelineItem]:

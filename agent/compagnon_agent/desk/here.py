@@ -1,11 +1,11 @@
-"""What a helper does on its person's screen, by kind: ``ask`` and ``banner``. Others add theirs to :data:`HANDLERS`."""
+"""What a helper does on its person's screen, by kind, in :data:`HANDLERS`: others add theirs there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 
-from .. import banner, consent
+from .. import banner, chatting, consent
 from ..protocol.wire import record
 from ..question import Question
 from .channel import Exchange, Handler
@@ -29,4 +29,4 @@ async def show_banner(exchange: Exchange) -> None:
     await asyncio.Event().wait()  # the core ends it
 
 
-HANDLERS: Mapping[str, Handler] = {"ask": ask, "banner": show_banner}
+HANDLERS: Mapping[str, Handler] = {"ask": ask, "banner": show_banner, "chat": chatting.for_the_core}

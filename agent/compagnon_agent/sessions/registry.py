@@ -10,6 +10,7 @@ from .capability import Capability
 TERMINAL = "terminal"
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "processes": ("processes", "Processes"),
+    "chat": ("chat", "Chat"),
 }
 
 

@@ -84,6 +84,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         articles=kb.articles,
         machines=remote.machines,
         sessions=remote.sessions,
+        chats=remote.called.chats,
         dashboard_panels=[
             *kb.feature.dashboard_panels,
             *procedures.feature.dashboard_panels,

@@ -1,0 +1,1 @@
+"""Writing with the person at a machine."""
