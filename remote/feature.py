@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from compagnon.auth.model import Member
+from compagnon.auth.model import Member, Role
 from compagnon.db import Connection
 from compagnon.errors import Conflict, NotFound
 from compagnon.i18n import N_
@@ -40,6 +40,9 @@ from remote.recordings.panels import retention_panel
 from remote.recordings.retention import Retentions
 from remote.recordings.search import RecordingRecords
 from remote.recordings.service import Recordings
+from remote.releases import web as release_web
+from remote.releases.listening import listen_for_releases
+from remote.releases.service import Releases
 from remote.sessions import web as session_web
 from remote.sessions.calling import Calling
 from remote.sessions.rooms import Rooms
@@ -67,6 +70,7 @@ class Remote:
     calling: Calling
     retentions: Retentions
     called: Called
+    releases: Releases
     link: AgentLink
     desk: Desk
     feature: Feature
@@ -92,6 +96,8 @@ def build(
     rooms.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
     _listen(link, drift)
+    releases = Releases(kernel)
+    listen_for_releases(link, releases)
     desk = Desk(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
     )
@@ -105,10 +111,11 @@ def build(
         recordings=rooms.recordings,
         calling=calling,
         called=called,
+        releases=releases,
         link=link,
         desk=desk,
         retentions=(retentions := Retentions(kernel, rooms.recordings)),
-        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions),
+        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases),
     )
 
 
@@ -120,11 +127,15 @@ def _feature(
     called: Called,
     scheduler: CheckScheduler,
     retentions: Retentions,
+    releases: Releases,
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
 
     async def anyone(_: Member, __: str) -> bool:
         return True
+
+    async def administrators(member: Member, _: str) -> bool:
+        return member.role.covers(Role.ADMINISTRATOR)
 
     def tasks(jobs: Jobs) -> None:
         @jobs.periodic("remote.expire_waivers", cron="7 * * * *")
@@ -150,6 +161,7 @@ def _feature(
             *recording_web.handlers(),
             *process_web.handlers(),
             *called.handlers,
+            *release_web.handlers(link, kernel.settings),
         ],
         dependencies={
             "machines": link.machines,
@@ -160,6 +172,7 @@ def _feature(
             "processes": Processes(kernel, calling),
             **called.dependencies,
             "retentions": retentions,
+            "releases": releases,
         },
         nav=[
             NavItem(
@@ -170,8 +183,13 @@ def _feature(
                 also=("/sessions", "/recordings"),
             )
         ],
-        actions=[Action(href="/machines/new", label=N_("Enrol a machine"), icon="device-desktop-plus")],
-        topics={"machine": anyone, "machines": anyone, "session": anyone},
+        actions=[
+            Action(href="/machines/new", label=N_("Enrol a machine"), icon="device-desktop-plus"),
+            Action(
+                href="/machines/releases", label=N_("Versions of the agent"), icon="versions", role=Role.ADMINISTRATOR
+            ),
+        ],
+        topics={"machine": anyone, "machines": anyone, "session": anyone, "releases": administrators},
         client_panels=[client_panel(link.machines), retention_panel(retentions)],
         dashboard_panels=[dashboard_panel(link.machines)],
         lifespan=[rooms.watching, sessions.running, *called.lifespan, scheduler.running, lambda: _presence(link)],

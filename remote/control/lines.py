@@ -37,6 +37,10 @@ OFFLINE = N_("This machine is offline.")
 SILENT = N_("The machine did not answer in time.")
 
 
+async def _no_key() -> bytes | None:
+    return None
+
+
 class Lines:
     """Part of :class:`remote.control.link.AgentLink`. ``inbox`` takes what comes out of the agents' queues."""
 
@@ -45,6 +49,7 @@ class Lines:
         self.identity = Identity.load(kernel.settings.data_dir)
         self.inbox = Inbox(kernel.db)
         self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
+        self.release_key: Callable[[], Awaitable[bytes | None]] = _no_key  # what signs versions of the agent
         self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
         self._db = kernel.db
         self._settings = kernel.settings

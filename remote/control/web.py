@@ -45,9 +45,9 @@ def enrol_handler(link: AgentLink) -> HTTPRouteHandler:
         except (ClientException, SerializationException, ValueError):
             return Response({"detail": "This is not an enrolment request."}, status_code=400)
         server_key = base64.b64encode(link.identity.public).decode()
-        return Response(
-            {"machine_id": machine.id, "server_key": server_key, "state": machine.state.value}, status_code=201
-        )
+        release_key = base64.b64encode(await link.release_key() or b"").decode()
+        answer = {"machine_id": machine.id, "server_key": server_key, "state": machine.state.value}
+        return Response({**answer, "release_key": release_key}, status_code=201)
 
     return enrol
 

@@ -113,6 +113,7 @@ class Offer:
     code: str
     expires_at: datetime
     command: str
+    server: str
 
     @property
     def spoken(self) -> str:

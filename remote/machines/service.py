@@ -130,7 +130,7 @@ class Machines:
                 details={"site": site_id, "environment": environment},
             )
         command = f"compagnon-agent enroll {self._settings.public_url} {code[:4]}-{code[4:]}"
-        return Offer(code=code, expires_at=expires_at, command=command)
+        return Offer(code=code, expires_at=expires_at, command=command, server=self._settings.public_url)
 
     async def enrol(self, request: EnrolRequest, address: str) -> Machine:
         """Use a code up and add the machine, pending. The same code and key again answer the same machine.

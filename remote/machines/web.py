@@ -23,6 +23,7 @@ from procedures.words import WORDS
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
+from remote.releases.installers import powershell_command, shell_command
 
 AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str, QueryParameter(max_length=100)]
@@ -116,9 +117,14 @@ async def enrol(
     except Invalid as error:
         form.refuse_with(error)
         return await _enrol_page(request, desk, directory, client_id, form, 422)
-    client = await directory.get(client_id)
     return page(
-        request, "remote/enrolment_code.html", offer=offer, client=client, headers={"Cache-Control": "no-store"}
+        request,
+        "remote/enrolment_code.html",
+        offer=offer,
+        client=await directory.get(client_id),
+        shell=shell_command(offer.server, offer.code),
+        powershell=powershell_command(offer.server, offer.code),
+        headers={"Cache-Control": "no-store"},
     )
 
 

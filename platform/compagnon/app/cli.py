@@ -83,6 +83,7 @@ def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     load.set_defaults(run=commands.procedures_import)
     _add_articles_commands(sub)
+    _add_release_commands(sub)
     reindex = sub.add_parser("reindex", help="build the search index anew from the database")
     reindex.set_defaults(run=commands.reindex)
     audit = sub.add_parser("audit", help="audit log").add_subparsers(required=True, metavar="action")
@@ -102,6 +103,38 @@ def _add_articles_commands(sub: argparse._SubParsersAction[argparse.ArgumentPars
     load.add_argument("--licence", help="licence of the documents, where neither they nor their format say it")
     load.add_argument("--language", choices=("fr", "en"), help="language of the documents, where they do not say it")
     load.set_defaults(run=articles_import)
+
+
+def _add_release_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from compagnon.app import release_command as releases
+
+    group = sub.add_parser("agent-release", help="versions of the agent").add_subparsers(
+        required=True, metavar="action"
+    )
+    keygen = group.add_parser("keygen", help="make the release key; keep its file off the server")
+    keygen.add_argument("file")
+    keygen.add_argument(
+        "--passphrase-file", help="seal the key with the first line of this file (- for standard input)"
+    )
+    keygen.set_defaults(run=releases.keygen)
+    trust = group.add_parser("trust", help="tell the server the public half of the release key")
+    trust.add_argument("key", help="as keygen printed it (base64)")
+    trust.add_argument("--author", required=True, help="e-mail of the administrator in whose name it is done")
+    trust.set_defaults(run=releases.trust)
+    sign = group.add_parser("sign", help="make a release of this version's agent and sign it")
+    sign.add_argument("key", help="file of the release key")
+    sign.add_argument("--counter", type=int, required=True, help="higher than that of every release before")
+    sign.add_argument("--minimum", default="0.1.0", help="the oldest version that may change over to it")
+    sign.add_argument("--days", type=int, default=90, help="how long it may be installed (1 to 730 days)")
+    sign.add_argument("--folder", default=".", help="where the manifest and the file are written")
+    sign.add_argument("--passphrase-file", help="the passphrase of the key (- for standard input)")
+    sign.set_defaults(run=releases.sign)
+    publish = group.add_parser("publish", help="hand a signed release to the server")
+    publish.add_argument("manifest")
+    publish.add_argument("file")
+    publish.add_argument("--share", type=int, default=5, help="per cent of the machines it is offered to at first")
+    publish.add_argument("--author", required=True, help="e-mail of the administrator in whose name it is done")
+    publish.set_defaults(run=releases.publish)
 
 
 def _quiet_libraries() -> None:
