@@ -63,7 +63,7 @@ async def test_publishing_pausing_and_going_on_in_pages(server, cast, client_for
 
     refused = await publish(signed(Ed25519PrivateKey.generate(), content), content)
     assert refused.status_code == 422
-    assert "did not sign" in refused.text
+    assert "pas signé ceci" in refused.text
     for manifest, file in ((b"", b""), (b"{}", b"x"), (b"[" * 20_000, b"x"), (signed(key, content), b"other")):
         assert (await publish(manifest, file)).status_code == 422
     assert (await publish(signed(key, content), content, "33")).status_code == 422
