@@ -6,21 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from . import consent, execute
 from . import policy as policies
+from .agreeing import Agreeing
 from .audit import AuditLog
 from .authorise import (
     ChecksRequest,
     Decision,
     Grant,
-    ReleaseRequest,
     Request,
     StepRequest,
     authorise,
-    values_digest,
+    beside,
 )
 from .desk.core import Desk
 from .evaluate import evaluate, sight_of, withheld
@@ -28,13 +28,11 @@ from .identity import Identity
 from .policy import LocalPolicy, PolicyError
 from .protocol import messages
 from .protocol.checks import Check, CheckError, CheckResult, bind_checks
-from .protocol.manifest import digest
 from .protocol.messages import (
     CheckNow,
     CheckRequest,
     CheckResults,
     ConsentAnswer,
-    ConsentKind,
     ConsentRequest,
     ConsentSource,
     Execute,
@@ -44,9 +42,10 @@ from .protocol.messages import (
     Schedule,
     SessionEnded,
 )
-from .protocol.parameters import ParameterError, validate_all
+from .protocol.parameters import ParameterError
 from .protocol.wire import JSON, WireError
-from .question import TooLong, question
+from .question import Question, TooLong, question
+from .requested import describe, wanted_grant
 from .scheduled import LIMIT, Scheduled
 from .sessions import registry
 from .sessions.host import SessionHost
@@ -59,6 +58,7 @@ from .updates import Updates
 log = logging.getLogger(__name__)
 
 NOBODY = ConsentSource.NONE
+BESIDE = "beside an open session to which somebody here agreed"
 CAPABILITIES = ("checks", "steps", *registry.names())
 MAX_JOBS = 64
 QUEUED = (SessionEnded, messages.ConsentWithdrawn)
@@ -92,6 +92,13 @@ class Agent:
             decide=self.decide,
             desk=self.desk,
             send=self.tell,
+        )
+        self._agreeing = Agreeing(
+            folder=settings.folder,
+            audit=self.audit,
+            policy=self._fresh_policy,
+            ask=self._ask,
+            send=lambda message: self.send(message),
         )
         self._jobs: set[asyncio.Task[None]] = set()
         self._questions: dict[str, asyncio.Task[consent.Reply]] = {}
@@ -152,6 +159,10 @@ class Agent:
         else:
             self.send(message)
 
+    def _fresh_policy(self) -> LocalPolicy:
+        self.reload_policy()
+        return self.policy
+
     def policy_report(self) -> messages.Policy:
         return self.policy.report(self.settings.root_note)
 
@@ -164,7 +175,7 @@ class Agent:
             request = replace(request, sight=replace(request.sight, answered=answered, left=left))
         decision = authorise(request, policy=self.policy, grants=self.store.grants(now), now=now)
         if write_down or not decision.allowed:
-            details = {**_describe(request), "allowed": decision.allowed, "reason": decision.reason}
+            details = {**describe(request), "allowed": decision.allowed, "reason": decision.reason}
             withheld = {"withheld": len(decision.withheld)} if decision.withheld else {}
             self.audit.record("decision", {**details, **withheld})
         if decision.allowed:
@@ -229,27 +240,33 @@ class Agent:
 
     async def _consent(self, request: ConsentRequest) -> None:
         try:
-            wanted = _wanted(request)
+            wanted = wanted_grant(request)
         except (WireError, ParameterError) as fault:
             self.send(
                 ConsentAnswer(request_id=request.request_id, granted=False, source=NOBODY, reason=str(fault)[:500])
             )
             return
         self.reload_policy()
-        allowed = self.policy.grants_for(wanted.subject)
+        now = self.clock.now()
+        first = beside(wanted, live=self.host.sessions, grants=self.store.grants(now), now=now)
+        if first is not None:
+            reply = consent.Reply(granted=True, source=first.source, reason=BESIDE)
+            self._answer(request, reply, first, first.until - now)
+            return
+        allowed = self.policy.grants_for(wanted.subject, present=consent.somebody())
         longest = min(timedelta(seconds=request.seconds), self.policy.longest())
         if allowed is not None:
             reply = consent.Reply(granted=True, source=ConsentSource.POLICY)
             longest = min(longest, allowed)
         else:
-            reply = await self._ask(request, longest)
+            reply = await self._ask(request.request_id, lambda: question(request, longest.total_seconds()))
         self._answer(request, reply, replace(wanted, source=reply.source, until=self.clock.now() + longest), longest)
 
-    async def _ask(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
+    async def _ask(self, request_id: str, make: Callable[[], Question]) -> consent.Reply:
         if len(self._questions) >= MAX_QUESTIONS:
             return consent.Reply(granted=False, reason="too many questions are open already")
-        task = asyncio.create_task(self._ask_in_turn(request, longest))
-        self._questions[request.request_id] = task
+        task = asyncio.create_task(self._ask_in_turn(make))
+        self._questions[request_id] = task
         try:
             return await task
         except asyncio.CancelledError:
@@ -258,11 +275,11 @@ class Agent:
             task.cancel()
             raise
         finally:
-            self._questions.pop(request.request_id, None)
+            self._questions.pop(request_id, None)
 
-    async def _ask_in_turn(self, request: ConsentRequest, longest: timedelta) -> consent.Reply:
+    async def _ask_in_turn(self, make: Callable[[], Question]) -> consent.Reply:
         try:
-            asked = question(request, longest.total_seconds())
+            asked = make()
         except TooLong as fault:
             return consent.Reply(granted=False, reason=str(fault))
         async with self._asking:
@@ -272,7 +289,8 @@ class Agent:
         granted = reply.granted is True
         asked: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
         answered: dict[str, JSON] = {"granted": granted, "source": reply.source, "member": request.member_name}
-        self.audit.record("consent", {**asked, **answered})
+        noted: dict[str, JSON] = {"beside": True} if reply.reason == BESIDE else {}
+        self.audit.record("consent", {**asked, **answered, **noted})
         if granted:
             self.store.add_grant(grant)
         self.send(
@@ -289,8 +307,18 @@ class Agent:
 
     # -- at the machine
 
+    def withdraw_agreement(self) -> bool:
+        """Taken back at the machine: what it granted ends, and what goes on under it."""
+        known = self._agreeing.withdraw()
+        for grant in self.store.grants(self.clock.now()) if known else ():
+            by_policy = grant.source is ConsentSource.POLICY and self.policy.grants_for(grant.subject) is None
+            if by_policy and grant.session_id:
+                self.host.stop(grant.session_id)
+        return known
+
     def withdraw_all(self) -> int:
         """Every consent given here is taken back, every session and every running step stops."""
+        self.withdraw_agreement()
         self.host.stop()
         self._steps.cancel_all()
         count = self.store.withdraw_all()
@@ -303,6 +331,7 @@ class Agent:
         Execute: lambda self, message: self._work(message.attempt_id, self._step(message)),
         ConsentRequest: lambda self, message: self._work(message.request_id, self._consent(message)),
         OpenSession: lambda self, message: self._work(message.session_id, self.host.open(message)),
+        messages.PolicyProposal: lambda self, message: self._work(message.request_id, self._agreeing.propose(message)),
         SessionEnded: lambda self, message: self.host.end(message),
         messages.Cancel: lambda self, message: self._cancel(message),
         messages.StepAck: lambda self, message: self.store.acknowledge(message.attempt_id),
@@ -318,60 +347,3 @@ class Agent:
 def _being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _wanted(request: ConsentRequest) -> Grant:
-    """The grant that a yes would make. Raises ``WireError`` or ``ParameterError`` when the request does not say it all.
-
-    The values of the parameters must be there: nobody can agree to what is not known yet.
-    """
-    manifest = request.manifest
-    ticket, now = request.ticket_id, datetime.now(UTC)
-    if request.kind is ConsentKind.PROCEDURE and manifest is not None:
-        values = validate_all(manifest.parameters, request.parameters or {})
-        return Grant(
-            kind=request.kind,
-            digest=digest(manifest),
-            values=values_digest(values),
-            procedure=manifest.procedure,
-            risk=manifest.risk,
-            ticket_id=ticket,
-            until=now,
-            source=NOBODY,
-        )
-    if request.kind is ConsentKind.SESSION and request.session_id and request.capability:
-        return Grant(
-            kind=request.kind,
-            session_id=request.session_id,
-            capability=request.capability,
-            target=request.target,
-            ticket_id=ticket,
-            until=now,
-            source=NOBODY,
-        )
-    raise WireError(request.kind, "the request does not say what for")
-
-
-def _describe(request: Request) -> dict[str, JSON]:
-    if isinstance(request, ChecksRequest):
-        return {"kind": "checks", "checks": len(request.checks)}
-    if isinstance(request, StepRequest):
-        manifest = request.manifest
-        return {
-            "kind": "step",
-            "ticket": request.ticket_id,
-            "procedure": f"{manifest.procedure}@{manifest.version}",
-            "digest": digest(manifest),
-            "step": request.step_id,
-            "phase": request.phase,
-        }
-    if isinstance(request, ReleaseRequest):
-        return {"kind": "release", "counter": request.manifest.counter, "version": request.manifest.version}
-    return {
-        "kind": "session",
-        "ticket": request.ticket_id,
-        "session": request.session_id,
-        "capability": request.capability,
-        **({"target": request.target} if request.target else {}),
-        **({"method": request.method} if request.method else {}),
-    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -71,7 +71,10 @@ Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseReque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A yes, given here: to a digest of a ``procedure`` and its values, or to one session's ``capability``."""
+    """A yes, given here: to a digest of a ``procedure`` and its values, or to one session's ``capability``.
+
+    ``member_id`` and ``member``: whose name was shown.
+    """
 
     kind: ConsentKind
     ticket_id: int
@@ -84,6 +87,8 @@ class Grant:
     session_id: str = ""
     capability: str = ""
     target: str = ""
+    member_id: int = 0
+    member: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -200,3 +205,33 @@ def _covers(grant: Grant, request: StepRequest | SessionRequest) -> bool:
 def _still_given(grant: Grant, policy: LocalPolicy) -> bool:
     """What the policy gave ends with the policy; what a person gave is the person's."""
     return grant.source is not ConsentSource.POLICY or policy.grants_for(grant.subject) is not None
+
+
+def beside(wanted: Grant, *, live: Iterable[str], grants: Iterable[Grant], now: datetime) -> Grant | None:
+    """The grant of a further session, without a second question: None when it must be asked.
+
+    A person's yes to one session counts for another of the same capability (and target), ticket and member as long as
+    the first is open (``live``: ids of open sessions), and not a second longer than the first.
+    """
+    opened = set(live)
+    first = [
+        grant
+        for grant in grants
+        if grant.session_id in opened and grant.until > now and _likewise(grant, wanted) and _by_person(grant)
+    ]
+    if not first:
+        return None
+    best = max(first, key=lambda grant: grant.until)
+    return replace(wanted, source=best.source, until=best.until)
+
+
+def _likewise(grant: Grant, wanted: Grant) -> bool:
+    def same(one: Grant) -> tuple[object, ...]:
+        return one.kind, one.ticket_id, one.capability, one.target, one.member_id, one.member
+
+    return wanted.kind is ConsentKind.SESSION and same(grant) == same(wanted)
+
+
+def _by_person(grant: Grant) -> bool:
+    """What the policy gave, the policy can give again."""
+    return grant.source in (ConsentSource.DIALOG, ConsentSource.TERMINAL)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import __version__, audit, identity, local, policy, service
+from . import __version__, agreements, audit, identity, local, policy, service
 from .checks.system import identify
 from .enrol import EnrolmentError, enrol
 from .protocol.signing import fingerprint
@@ -43,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("--root-note", default="", help="a sentence about this root, shown on the machine's page")
     running.add_argument("--verbose", action="store_true", help="say more")
     add("status", "Say whether the agent runs, is connected, and what it has agreed to.")
-    add("policy", "Show what this machine grants without asking.")
+    rules = add("policy", "Show what this machine grants without asking.")
+    rules.add_argument("--withdraw", action="store_true", help="take back what was agreed to beforehand")
     add("stop-session", "End the open remote sessions now.")
     add("withdraw", "Take back every consent; sessions and running steps stop.")
     add("helper", "Show the agent's questions on this desktop (started with it, as the person who is there).")
@@ -135,11 +136,34 @@ def _objects(value: object) -> list[dict[str, object]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _policy(settings: Settings, _options: argparse.Namespace) -> int:
+def _policy(settings: Settings, options: argparse.Namespace) -> int:
     folder = private_folder(settings.folder)
+    if options.withdraw:
+        return _withdraw_agreement(folder)
     current = policy.load(folder)
     print(f"# {folder / policy.POLICY_FILE} (mode {current.mode})")
     print(current.source or policy.DEFAULT)
+    if current.agreement is not None:
+        _print_agreement(current.agreement)
+    return 0
+
+
+def _print_agreement(agreement: agreements.Agreement) -> None:
+    held = agreement.held
+    print(f"# Agreed to at this machine: version {held.version}, {held.attendance}, asked by {agreement.member}")
+    print(f"# since {held.since:%Y-%m-%d %H:%M}, until {held.until:%Y-%m-%d}, by {held.person or 'an unknown account'}")
+    for line in agreement.describe():
+        print(f"#   {line}")
+    print("# compagnon-agent policy --withdraw takes it back.")
+
+
+def _withdraw_agreement(folder: Path) -> int:
+    """Also when no agent is running: it never holds again."""
+    try:
+        known = local.call(folder, "withdraw-policy").get("withdrawn")
+    except local.NotRunning:
+        known = agreements.withdraw(folder)
+    print("Taken back: every request is asked again." if known else "Nothing was agreed to beforehand.")
     return 0
 
 
@@ -215,7 +239,8 @@ def _uninstall(settings: Settings, options: argparse.Namespace) -> int:
 
 def _own_files(folder: Path) -> list[Path]:
     """Only what the agent made: the folder may hold other things."""
-    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, audit.AUDIT_FILE, *audit.OLDER,
+    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, agreements.AGREEMENT_FILE,
+             audit.AUDIT_FILE, *audit.OLDER,
              RELEASE_KEY_FILE, local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
     return [folder / name for name in names]
 

@@ -62,6 +62,14 @@ def person() -> str:
         return ""
 
 
+def somebody() -> bool:
+    """Whether anybody is signed in at the machine, at its screen or in a terminal."""
+    try:
+        return bool(psutil.users())
+    except (OSError, RuntimeError, psutil.Error):
+        return False
+
+
 async def ask(question: Question, desk: Desk) -> Reply:
     """One question, at most ``question.wait`` seconds; cancelling withdraws it."""
     reply = await dialog(question) if has_display() else await _helper(question, desk)

@@ -7,6 +7,7 @@
                              # unattended-demo: everything is granted (disposable machines only)
     max_hours = 8            # no grant lasts longer here, whatever is asked
     note = ""                # shown on the machine's page
+    agreements = true        # false: nothing that was agreed to on the screen beforehand counts, and nobody is asked
     updates = true           # false: new versions of the agent signed by the release key are not taken by themselves
 
     [[grant]]
@@ -29,12 +30,14 @@ from __future__ import annotations
 import fnmatch
 import re
 import tomllib
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from . import agreements
+from .agreements import Agreement
 from .protocol import messages
 from .protocol.manifest import Risk
 from .protocol.messages import ConsentKind
@@ -130,17 +133,26 @@ class LocalPolicy:
     max_hours: float = 8.0
     note: str = ""
     updates: bool = True
+    agreements: bool = True
     rules: tuple[Rule, ...] = ()
     source: str = ""
+    agreement: Agreement | None = None
 
-    def grants_for(self, subject: Subject) -> timedelta | None:
-        """For how long at most this is granted without asking; None when it must be asked."""
+    def grants_for(self, subject: Subject, *, present: bool = True) -> timedelta | None:
+        """For how long at most this is granted without asking; None when it must be asked.
+
+        ``present``: somebody is signed in at the machine. What was granted is not taken back when they leave.
+        """
         if self.mode is Mode.UNATTENDED_DEMO:
             return timedelta(hours=self.max_hours)
-        if self.mode is Mode.ATTENDED:
-            return None
-        hours = [rule.hours for rule in self.rules if rule.covers(subject)]
-        return timedelta(hours=min(max(hours), self.max_hours)) if hours else None
+        hours = [rule.hours for rule in self.rules if self.mode is Mode.PREAGREED and rule.covers(subject)]
+        found = [timedelta(hours=max(hours))] if hours else []
+        if self.agreement is not None:
+            agreed = self.agreement.grants(
+                subject.kind, capability=subject.capability, risk=subject.risk, present=present
+            )
+            found += [agreed] if agreed is not None else []
+        return min(max(found), self.longest()) if found else None
 
     def longest(self) -> timedelta:
         return timedelta(hours=self.max_hours)
@@ -150,27 +162,36 @@ class LocalPolicy:
         automatic = tuple(rule.describe() for rule in self.rules) if self.mode is Mode.PREAGREED else ()
         if self.mode is Mode.UNATTENDED_DEMO:
             automatic = ("everything, without asking",)
+        elif self.agreement is not None:
+            automatic += tuple(self.agreement.describe())
         sheet = tuple(name for name, resource in RESOURCES.items() if resource.read_only)
         note = " — ".join(part for part in (root_note, self.note) if part)[:500]
-        return messages.Policy(mode=self.mode, note=note, automatic=automatic[:50], sheet=sheet, source=self.source)
+        held = self.agreement.held if self.agreement else None
+        return messages.Policy(
+            mode=self.mode, note=note, automatic=automatic[:50], sheet=sheet, source=self.source, agreement=held
+        )
 
 
 def load(folder: Path) -> LocalPolicy:
-    """The policy in ``folder``; attended when there is no file. :class:`PolicyError` for one that cannot be read."""
+    """The policy in ``folder``; attended when there is no file. :class:`PolicyError` for one that cannot be read.
+
+    With it, what was agreed to on this machine's screen, unless the file says ``agreements = false``.
+    """
     path = folder / POLICY_FILE
-    if not path.exists():
-        return LocalPolicy()
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        policy = parse(path.read_text(encoding="utf-8")) if path.exists() else LocalPolicy()
     except (OSError, UnicodeDecodeError, PolicyError, tomllib.TOMLDecodeError) as fault:
         raise PolicyError(f"{path}: {fault}") from None
+    if not policy.agreements:
+        return policy
+    return replace(policy, agreement=agreements.load(folder, datetime.now(UTC)))
 
 
 def parse(source: str) -> LocalPolicy:
     if len(source) > SOURCE_LIMIT:
         raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
     content = tomllib.loads(source)
-    _known(content, {"mode", "max_hours", "note", "updates", "grant"}, "the file")
+    _known(content, {"mode", "max_hours", "note", "updates", "agreements", "grant"}, "the file")
     rules = content.get("grant", [])
     if not isinstance(rules, list) or len(rules) > 50:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
@@ -179,6 +200,7 @@ def parse(source: str) -> LocalPolicy:
         max_hours=_hours(content.get("max_hours", 8), "max_hours"),
         note=_text(content.get("note", ""), "note"),
         updates=_flag(content.get("updates", True), "updates"),
+        agreements=_flag(content.get("agreements", True), "agreements"),
         rules=tuple(_rule(item) for item in rules),
         source=source,
     )

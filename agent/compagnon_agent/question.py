@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from .protocol.manifest import RESULT_STEP, Command, Manifest, ManifestStep, Run
 from .protocol.messages import ConsentKind, ConsentRequest
 from .protocol.parameters import ParameterError, validate_all
 from .protocol.wire import integer, sequence, text
-from .words import say
+from .words import CAPABILITIES, say
 
 LINE = 300
 DETAIL_LINES = 2000
@@ -71,38 +71,35 @@ def question(request: ConsentRequest, seconds: float) -> Question:
         *_what(request),
         say(locale, "For how long: {minutes} minutes at most", minutes=max(1, round(seconds / 60))),
     ]
-    recorded = (
-        "Each step is recorded with its result."
-        if request.kind is ConsentKind.PROCEDURE
-        else "Everything that is shown and typed is recorded."
-    )
     return Question(
         locale=locale,
         heading=heading[:500],
         lines=tuple(line[:500] for line in lines),
         code=say(locale, "Compare this code by voice: {code}", code=clean(request.short_code, 12)),
-        notes=(say(locale, "Do not agree if the technician does not say the same code."), say(locale, recorded)),
+        notes=tuple(say(locale, note) for note in _notes(request)),
         details=tuple(_details(request)),
         wait=request.wait,
     )
 
 
-_PLAIN: Mapping[str, str] = {
-    "terminal": "What: work in a terminal on this computer",
-    "chat": "What: write with you, in a window on this computer",
-    "tunnel": "What: reach {target}, and nothing else, through this computer",
-    "screen": "What: look at your screen and point at things on it",
-    "screen.control": "What: use the mouse and keyboard of this computer",
-}
-"""What a yes to a capability means to the person at the machine; a tunnel's question names where it leads."""
+def _notes(request: ConsentRequest) -> list[str]:
+    same_code = "Do not agree if the technician does not say the same code."
+    if request.kind is ConsentKind.PROCEDURE:
+        return [same_code, "Each step is recorded with its result."]
+    return [
+        same_code,
+        "Everything that is shown and typed is recorded.",
+        "While it is open, another of the same kind for this ticket and technician is not asked again.",
+    ]
 
 
 def _what(request: ConsentRequest) -> list[str]:
     locale, manifest = request.locale, request.manifest
     if manifest is None:
-        if plain := _PLAIN.get(request.capability or ""):
-            return [say(locale, plain, target=clean(request.target))]
-        return [say(locale, "What: {capability} on this computer", capability=clean(request.capability or ""))]
+        known = CAPABILITIES.get(request.capability or "")
+        if known is None:
+            return [say(locale, "What: {capability} on this computer", capability=clean(request.capability or ""))]
+        return [say(locale, "What: {what}", what=say(locale, known, target=visible(request.target)))]
     code, version = clean(manifest.procedure, 80), manifest.version
     steps = len(manifest.steps)
     size = "“{title}” (1 step, risk: {risk})" if steps == 1 else "“{title}” ({steps} steps, risk: {risk})"

@@ -134,6 +134,8 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
         }  # fmt: skip
     if command == "stop-session":
         return {"stopped": agent.host.stop()}
+    if command == "withdraw-policy":
+        return {"withdrawn": agent.withdraw_agreement()}
     if command == "withdraw":
         return {"withdrawn": agent.withdraw_all()}
     return {"error": "unknown command"}

@@ -22,7 +22,7 @@ from .protocol.terms import MAX_AGE
 
 STORE_FILE = "agent.db"
 INTERRUPTED = "interrupted: the agent stopped while this ran"
-VERSION = 2
+VERSION = 3
 """Of the grants' table."""
 
 KEPT = 2000
@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS grants (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL, ticket_id INTEGER NOT NULL, until TEXT NOT NULL, source TEXT NOT NULL,
     digest TEXT NOT NULL, values_digest TEXT NOT NULL, procedure TEXT NOT NULL, risk TEXT NOT NULL,
-    session_id TEXT NOT NULL, capability TEXT NOT NULL, target TEXT NOT NULL
+    session_id TEXT NOT NULL, capability TEXT NOT NULL, target TEXT NOT NULL,
+    member_id INTEGER NOT NULL, member TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS attempts (
     attempt_id TEXT PRIMARY KEY, started TEXT NOT NULL,
@@ -46,11 +47,13 @@ CREATE TABLE IF NOT EXISTS questions (digest TEXT PRIMARY KEY, answered TEXT NOT
 """
 _ADD_GRANT = """
 INSERT INTO grants (kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability,
-    target)
-VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk, :session_id, :capability, :target)
+    target, member_id, member)
+VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk, :session_id, :capability, :target,
+    :member_id, :member)
 """
 _GRANTS = """
-SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability, target
+SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability, target,
+    member_id, member
 FROM grants WHERE until > :now
 """
 _WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
@@ -128,6 +131,7 @@ class Store:
                 "kind": grant.kind, "ticket_id": grant.ticket_id, "until": _stamp(grant.until), "source": grant.source,
                 "digest": grant.digest, "values": grant.values, "procedure": grant.procedure, "risk": grant.risk,
                 "session_id": grant.session_id, "capability": grant.capability, "target": grant.target,
+                "member_id": grant.member_id, "member": grant.member,
             },
         )  # fmt: skip
 
@@ -136,7 +140,7 @@ class Store:
             Grant(
                 kind=ConsentKind(row[0]), ticket_id=row[1], until=datetime.fromisoformat(row[2]),
                 source=ConsentSource(row[3]), digest=row[4], values=row[5], procedure=row[6], risk=Risk(row[7]),
-                session_id=row[8], capability=row[9], target=row[10],
+                session_id=row[8], capability=row[9], target=row[10], member_id=row[11], member=row[12],
             )
             for row in self.db.execute(_GRANTS, {"now": _stamp(now)})
         ]  # fmt: skip

@@ -5,6 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+CAPABILITIES: Mapping[str, str] = {
+    "terminal": "work in a terminal on this computer",
+    "files": "see, fetch and put files on this computer",
+    "processes": "see and end programs, restart services",
+    "logs": "read the logs of this computer",
+    "screen": "look at your screen and point at things on it",
+    "screen.control": "use the mouse and keyboard of this computer",
+    "chat": "write with you, in a window on this computer",
+    "tunnel": "reach {target}, and nothing else, through this computer",
+}
+"""What a session's capability means to whoever is asked. ``target``: host and port."""
+
 FRENCH: Mapping[str, str] = {
     "Compagnon: your agreement is asked": "Compagnon : votre accord est demandé",
     "{member} ({cooperative}) asks for your agreement": "{member} ({cooperative}) demande votre accord",
@@ -14,14 +26,43 @@ FRENCH: Mapping[str, str] = {
     "What: follow the procedure {code}, version {version}": "Quoi : suivre la procédure {code}, version {version}",
     "“{title}” ({steps} steps, risk: {risk})": "« {title} » ({steps} étapes, risque : {risk})",
     "“{title}” (1 step, risk: {risk})": "« {title} » (1 étape, risque : {risk})",
-    "What: work in a terminal on this computer": "Quoi : travailler dans un terminal sur cet ordinateur",
-    "What: write with you, in a window on this computer": "Quoi : écrire avec vous, dans une fenêtre de cet ordinateur",
-    "What: reach {target}, and nothing else, through this computer": (
-        "Quoi : joindre {target}, et rien d'autre, en passant par cet ordinateur"
+    "What: {what}": "Quoi : {what}",
+    "work in a terminal on this computer": "travailler dans un terminal sur cet ordinateur",
+    "see, fetch and put files on this computer": "voir, prendre et déposer des fichiers sur cet ordinateur",
+    "see and end programs, restart services": "voir et arrêter des programmes, redémarrer des services",
+    "read the logs of this computer": "lire les journaux de cet ordinateur",
+    "look at your screen and point at things on it": "voir votre écran et y montrer du doigt",
+    "use the mouse and keyboard of this computer": "se servir de la souris et du clavier de cet ordinateur",
+    "write with you, in a window on this computer": "écrire avec vous, dans une fenêtre de cet ordinateur",
+    "reach {target}, and nothing else, through this computer": (
+        "joindre {target}, et rien d'autre, en passant par cet ordinateur"
     ),
-    "What: look at your screen and point at things on it": "Quoi : voir votre écran et y montrer du doigt",
-    "What: use the mouse and keyboard of this computer": (
-        "Quoi : se servir de la souris et du clavier de cet ordinateur"
+    "{member} ({cooperative}) proposes a rule for this computer": (
+        "{member} ({cooperative}) propose une règle pour cet ordinateur"
+    ),
+    "A rule for this computer of {client}, version {version}, for {days} days:": (
+        "Une règle pour cet ordinateur de {client}, version {version}, pour {days} jours :"
+    ),
+    "Every request is asked here, each time. Nothing is granted beforehand.": (
+        "Chaque demande est posée ici, à chaque fois. Rien n'est accordé d'avance."
+    ),
+    "Without asking, while somebody is signed in on this computer, its technicians may:": (
+        "Sans rien demander, tant que quelqu'un a ouvert sa session sur cet ordinateur, ses techniciens peuvent :"
+    ),
+    "Without asking, at any hour, also when nobody is there, its technicians may:": (
+        "Sans rien demander, à toute heure, même quand personne n'est là, ses techniciens peuvent :"
+    ),
+    "follow procedures, risk up to: {risk}": "suivre des procédures, de risque au plus : {risk}",
+    "What a procedure does and how risky it is, is the co-operative's word: nobody here reads it first.": (
+        "Ce que fait une procédure et son risque, c'est la coopérative qui le dit : personne ici ne le lit avant."
+    ),
+    "Each time for {hours} hours at most, for a ticket, recorded, with the banner and Stop.": (
+        "Chaque fois pour {hours} heures au plus, pour un ticket, enregistré, avec le bandeau et Arrêter."
+    ),
+    "Everything else is still asked each time.": "Tout le reste est encore demandé à chaque fois.",
+    "They say: “{words}”": "Ils disent : « {words} »",
+    "To take it back at any time: compagnon-agent policy --withdraw": (
+        "Pour la reprendre à tout moment : compagnon-agent policy --withdraw"
     ),
     "You": "Vous",
     "This was not sent: too much is waiting. Write it again in a moment.": (
@@ -37,6 +78,9 @@ FRENCH: Mapping[str, str] = {
     "What: {capability} on this computer": "Quoi : {capability} sur cet ordinateur",
     "For how long: {minutes} minutes at most": "Durée : {minutes} minutes au plus",
     "Everything that is shown and typed is recorded.": "Tout ce qui est affiché et tapé est enregistré.",
+    "While it is open, another of the same kind for this ticket and technician is not asked again.": (
+        "Tant qu'elle est ouverte, une autre du même genre pour ce ticket et ce technicien n'est pas redemandée."
+    ),
     "Each step is recorded with its result.": "Chaque étape est enregistrée avec son résultat.",
     "Compare this code by voice: {code}": "Comparez ce code de vive voix : {code}",
     "Do not agree if the technician does not say the same code.": (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import re
 import secrets
 import sys
@@ -332,6 +334,46 @@ async def runner(folder: Path, speaking_server: SpeakingServer) -> AsyncIterator
         await agent.stop()
     assert "Traceback" not in agent.log, agent.log
     assert "unexpected" not in agent.log, agent.log
+
+
+class Tty:
+    """A real pseudo-terminal that an agent process runs on."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.text = ""
+        os.set_blocking(self.master, False)
+
+    async def shows(self, wanted: str, timeout: float = 15, times: int = 1) -> None:
+        async with asyncio.timeout(timeout):
+            while self.text.count(wanted) < times:
+                with contextlib.suppress(BlockingIOError):
+                    self.text += os.read(self.master, 65536).decode("utf-8", "replace")
+                await asyncio.sleep(0.02)
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+
+@pytest.fixture
+async def terminal(runner, speaking_server):
+    runner.policy('mode = "attended"\n')
+    screen = Tty()
+    runner.process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "compagnon_agent.cli",
+        "run",
+        env=runner.environment,
+        stdin=screen.slave,
+        stdout=screen.slave,
+        stderr=screen.slave,
+    )
+    os.close(screen.slave)
+    await speaking_server.connected()
+    yield screen
+    await runner.stop()
+    os.close(screen.master)
 
 
 def manifest_of(*scripts: str, checks=(), timeout: int = 20, parameters=()) -> Manifest:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar
 
+from .agreements import Held, PolicyAnswer, PolicyProposal
 from .checks import MAX_CHECKS, Check, CheckResult, check_codec
 from .duties import (
     AuditHead,
@@ -66,7 +67,8 @@ __all__ = [
     "CheckNow", "CheckReport", "CheckRequest", "CheckResults", "Checked", "ConsentAnswer", "ConsentKind",
     "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "Dropped", "EndReason", "Execute", "Facts", "FactsRequest",
     "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Message", "OpenSession", "Pending", "Phase",
-    "Policy", "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
+    "Policy", "PolicyAnswer", "PolicyProposal",
+    "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
     "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "Welcome",
     "Woken", "decode", "encode",
 ]  # fmt: skip
@@ -110,7 +112,8 @@ class FactsRequest(Message):
 class Policy(Message):
     """Agent: what it grants without asking, as its own policy file says; shown on the machine's page.
 
-    ``sheet`` is the consent sheet: resources whose read-only checks need no question. ``source`` is the file as it is.
+    ``sheet`` is the consent sheet: resources whose read-only checks need no question. ``source`` is the file as it is;
+    ``agreement`` what was agreed to beforehand on the machine's screen.
     """
 
     TYPE: ClassVar[str] = "policy"
@@ -119,6 +122,7 @@ class Policy(Message):
     automatic: Annotated[tuple[str, ...], sequence(text(200), 50)] = ()
     sheet: Annotated[tuple[str, ...], sequence(text(40), 40)] = ()
     source: Annotated[str, text(8 * 1024)] = ""
+    agreement: Annotated[Held | None, optional(record(Held))] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +324,7 @@ _ALL: tuple[type[Message], ...] = (
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
     SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
     Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged, Wake, Woken,
+    PolicyProposal, PolicyAnswer,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}

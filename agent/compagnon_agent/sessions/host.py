@@ -120,6 +120,7 @@ class SessionHost:
         """Stop, pressed at the machine: the session (or all) ends and its consent is taken back."""
         stopped = [item for item in self.sessions.values() if session_id in (None, item.id)]
         for session in stopped:
+            self._store.withdraw_session(session.id)  # at once: nothing is granted beside it any more
             session.end(EndReason.CLIENT)
             self._send(ConsentWithdrawn(session_id=session.id, reason="stopped at the machine"))
         return len(stopped)
