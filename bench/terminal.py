@@ -1,22 +1,30 @@
-"""Echo of a key: Compagnon's whole path (page, server, agent, shell) against ssh on loopback, in the same run.
+"""A terminal through Compagnon's whole path (page, server that records, agent, shell) and through ssh, in the same run.
 
-    python bench/terminal.py [--keys 500]
+    python bench/terminal.py [--keys 500] [--megabytes 40]
 
-Both sides are driven the same way: one byte in, the time until the remote terminal's echo of it comes back. The two
-take turns, so that what else the machine does hits both alike. Needs ssh, sshd and ssh-keygen (skipped without).
+Both sides are driven the same way, and take turns, so that what else the machine does hits both alike:
+
+- echo: one byte in, the time until the remote terminal's echo of it comes back;
+- lines: base64 of random bytes, which writes each line of 76 characters to the terminal by itself;
+- bulk: ``cat`` of a file;
+- interrupt: Ctrl-C in a flood, the time until the prompt is back;
+- open: from the client's yes to the prompt (ssh: from the start of the command).
+
+Needs ssh, sshd and ssh-keygen (ssh is skipped without).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import base64
+import secrets
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from remote_server import Bench, agent_process, free_port, serving, signed_in
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,7 +35,18 @@ from tickets.desk.model import NewTicket
 
 WARM = 50
 TURN = 50  # keys of one side before it is the other's turn
-Echo = Callable[[bytes], Awaitable[None]]
+ROUNDS = 3  # of everything but the echo
+PROMPT = b"PRO" + b"MPT>"
+SHELL = "exec env PS1='PRO'MPT'> ' HISTFILE= sh -i"
+
+
+class Side(Protocol):
+    """One way to a shell."""
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def output(self) -> bytes:
+        """The next bytes that the terminal shows."""
 
 
 class Page:
@@ -46,48 +65,12 @@ class Page:
         while True:
             message = await self._socket.recv()
             frame = frames.decode(message) if isinstance(message, bytes) else None
-            if frame is None or frame.kind is not FrameKind.DATA:
+            if frame is None or frame.kind not in (FrameKind.DATA, FrameKind.SNAPSHOT):
                 continue
             if frame.end - self._drawn > 65536:
                 self._drawn = frame.end
                 await self._socket.send(frames.ack(frame.end, 0).encode())
             return frame.payload
-
-    async def until(self, wanted: bytes) -> None:
-        seen = b""
-        while wanted not in seen:
-            seen += await self.output()
-
-    async def echo(self, key: bytes) -> None:
-        await self.send(key)
-        await self.until(key)
-
-
-async def open_page(bench: Bench, machine_id: int) -> Page:
-    new = NewTicket(client_id=bench.client_id, title="Banc d'essai", owner_id=bench.alice.id)
-    ticket = await bench.services.tickets.desk.open(new, bench.alice)
-    http = await signed_in(bench)
-    answer = await http.post(f"/machines/{machine_id}/sessions", data={"ticket_id": ticket, "reason": "Mesurer l'écho"})
-    session_id = answer.headers["location"].rpartition("/")[2]
-    while (known := (await http.post(f"/sessions/{session_id}/ticket")).json())["state"] != "open":
-        await asyncio.sleep(0.1)
-    address = bench.url.replace("http", "ws", 1) + f"/sessions/{session_id}/ws"
-    cookies = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
-    socket = await connect(
-        f"{address}?ticket={known['ticket']}&viewer={'a' * 16}&offset=",
-        additional_headers={"Cookie": cookies},
-        origin=bench.url,
-        compression=None,
-    )
-    while True:  # the agent may still be dialling
-        note = json.loads(message) if isinstance(message := await socket.recv(), str) else {}
-        if note.get("agent"):
-            break
-    await http.aclose()
-    page = Page(socket)
-    await page.send(b"stty -echoctl; echo rea''dy; cat >/dev/null\r")
-    await page.until(b"ready")
-    return page
 
 
 class Ssh:
@@ -96,15 +79,61 @@ class Ssh:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def echo(self, key: bytes) -> None:
-        self._process.stdin.write(key)
+    async def send(self, data: bytes) -> None:
+        self._process.stdin.write(data)
         await self._process.stdin.drain()
-        seen = b""
-        while key not in seen:
-            seen += await self._process.stdout.read(4096)
+
+    async def output(self) -> bytes:
+        data = await self._process.stdout.read(65536)
+        if not data:
+            raise SystemExit("ssh ended")
+        return data
 
 
-async def open_ssh(folder: Path) -> tuple[Ssh, list[asyncio.subprocess.Process]]:
+async def until(side: Side, wanted: bytes) -> int:
+    """How many bytes came, those of ``wanted`` included."""
+    count, end = 0, b""
+    while True:
+        data = await side.output()
+        count += len(data)
+        if wanted in end + data[: len(wanted)] or wanted in data:
+            return count
+        end = (end + data)[-len(wanted) :]
+
+
+async def open_page(bench: Bench, machine_id: int) -> tuple[Page, float]:
+    """The page at its prompt, and the seconds from the client's yes to it."""
+    new = NewTicket(client_id=bench.client_id, title="Banc d'essai", owner_id=bench.alice.id)
+    ticket = await bench.services.tickets.desk.open(new, bench.alice)
+    http = await signed_in(bench)
+    answer = await http.post(f"/machines/{machine_id}/sessions", data={"ticket_id": ticket, "reason": "Mesurer l'écho"})
+    started = time.perf_counter()  # the machine of the bench says yes at once
+    session_id = answer.headers["location"].rpartition("/")[2]
+    while (known := (await http.post(f"/sessions/{session_id}/ticket")).json())["state"] != "open":
+        await asyncio.sleep(0.005)
+    address = bench.url.replace("http", "ws", 1) + f"/sessions/{session_id}/ws"
+    cookies = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+    socket = await connect(
+        f"{address}?ticket={known['ticket']}&viewer={'a' * 16}&offset=",
+        additional_headers={"Cookie": cookies},
+        origin=bench.url,
+        compression=None,
+    )
+    page = Page(socket)
+    while not (await page.output()).strip():
+        pass
+    took = time.perf_counter() - started
+    await http.aclose()
+    await at_prompt(page)
+    return page, took
+
+
+async def at_prompt(side: Side) -> None:
+    await side.send(SHELL.encode() + b"\r")
+    await until(side, PROMPT)
+
+
+async def open_ssh(folder: Path) -> tuple[Ssh, float, list[asyncio.subprocess.Process]]:
     for name in ("host", "user"):
         await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
     (folder / "authorized").write_text((folder / "user.pub").read_text())
@@ -125,19 +154,18 @@ async def open_ssh(folder: Path) -> tuple[Ssh, list[asyncio.subprocess.Process]]
     with (folder / "sshd.log").open("wb") as log:
         daemon = await asyncio.create_subprocess_exec(*command, stderr=log)
     await asyncio.sleep(1)
+    started = time.perf_counter()
     client = await asyncio.create_subprocess_exec(
         "ssh", "-tt", "-q", "-F", "/dev/null", "-i", str(folder / "user"), "-p", str(port),
         "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder / 'known'}", "127.0.0.1",
-        "echo rea''dy; cat >/dev/null",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    seen = b""
-    while b"ready" not in seen:
-        piece = await asyncio.wait_for(client.stdout.read(4096), 20)
-        if not piece:
-            raise SystemExit(f"ssh did not connect: {(folder / 'sshd.log').read_text()[-500:]}")
-        seen += piece
-    return Ssh(client), [client, daemon]
+    side = Ssh(client)
+    while not (await asyncio.wait_for(side.output(), 20)).strip():
+        pass
+    took = time.perf_counter() - started
+    await at_prompt(side)
+    return side, took, [client, daemon]
 
 
 async def run(*command: str) -> None:
@@ -145,45 +173,86 @@ async def run(*command: str) -> None:
     assert await process.wait() == 0, command
 
 
-async def turn(echo: Echo, keys: int) -> list[float]:
+async def turn(side: Side, keys: int) -> list[float]:
     times = []
     for number in range(keys):
         key = bytes([97 + number % 26])
         started = time.perf_counter()
-        await asyncio.wait_for(echo(key), 20)
+        await side.send(key)
+        await asyncio.wait_for(until(side, key), 20)
         times.append((time.perf_counter() - started) * 1000)
         await asyncio.sleep(0.005)
     return times
 
 
-def report(name: str, times: list[float]) -> None:
-    ordered = sorted(times)
-    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    print(f"{name:<28} p50 {statistics.median(ordered):6.2f} ms   p99 {p99:6.2f} ms   ({len(ordered)} keys)")
+async def echo(sides: dict[str, Side], keys: int) -> None:
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for side in sides.values():
+        await side.send(b"stty -echoctl; cat >/dev/null\r")
+        await asyncio.sleep(0.3)
+        await turn(side, WARM)
+    for _ in range(max(1, keys // TURN)):
+        for name, side in sides.items():
+            times[name] += await turn(side, TURN)
+    for name, side in sides.items():
+        ordered = sorted(times[name])
+        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        print(f"echo       {name:<24} p50 {statistics.median(ordered):7.2f} ms  p99 {p99:7.2f} ms  ({keys} keys)")
+        await side.send(b"\x03")
+        await until(side, PROMPT)
 
 
-async def measure(keys: int) -> None:
+async def throughput(sides: dict[str, Side], title: str, command: str) -> None:
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS):
+        for name, side in sides.items():
+            started = time.perf_counter()
+            await side.send(command.encode() + b"; echo FIN''IS\r")
+            count = await until(side, b"FINIS\r\n" + PROMPT)
+            rates[name].append(count / 1e6 / (time.perf_counter() - started))
+    for name, found in rates.items():
+        print(f"{title:<10} {name:<24} {statistics.median(found):7.1f} MB/s")
+
+
+async def interrupt(sides: dict[str, Side]) -> None:
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS):
+        for name, side in sides.items():
+            await side.send(b"yes 0123456789012345678901234567890123456789\r")
+            flooded = time.perf_counter() + 1
+            while time.perf_counter() < flooded:
+                await side.output()
+            started = time.perf_counter()
+            await side.send(b"\x03")
+            await until(side, PROMPT)
+            times[name].append((time.perf_counter() - started) * 1000)
+    for name, found in times.items():
+        print(f"interrupt  {name:<24} {statistics.median(found):7.1f} ms")
+
+
+async def measure(keys: int, megabytes: int) -> None:
     async with serving() as bench:
         machine_id, agent = await agent_process(bench)
         started: list[asyncio.subprocess.Process] = [agent]
         folder = Path(tempfile.mkdtemp(prefix="compagnon-sshd-"))
         try:
-            sides: dict[str, Echo] = {"Compagnon (whole path)": (await open_page(bench, machine_id)).echo}
+            page, took = await open_page(bench, machine_id)
+            print(f"open       {'Compagnon':<24} {took * 1000:7.0f} ms")
+            sides: dict[str, Side] = {"Compagnon": page}
             if shutil.which("ssh") and (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
                 Path("/run/sshd").mkdir(exist_ok=True)
-                ssh, processes = await open_ssh(folder)
+                sides["ssh"], took, processes = await open_ssh(folder)
+                print(f"open       {'ssh':<24} {took * 1000:7.0f} ms")
                 started += processes
-                sides["ssh on loopback"] = ssh.echo
             else:
                 print("ssh or sshd is missing: only Compagnon is measured")
-            times: dict[str, list[float]] = {name: [] for name in sides}
-            for echo in sides.values():
-                await turn(echo, WARM)
-            for _ in range(max(1, keys // TURN)):
-                for name, echo in sides.items():
-                    times[name] += await turn(echo, TURN)
-            for name, found in times.items():
-                report(name, found)
+            await echo(sides, keys)
+            await throughput(sides, "lines", f"head -c {megabytes * 730_000} /dev/urandom | base64")
+            sample = folder / "sample"
+            sample.write_bytes(base64.encodebytes(secrets.token_bytes(megabytes * 730_000)))
+            folder.chmod(0o755)
+            await throughput(sides, "bulk", f"cat {sample}")
+            await interrupt(sides)
         finally:
             for process in reversed(started):
                 if process.returncode is None:
@@ -193,6 +262,8 @@ async def measure(keys: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=500)
-    asyncio.run(measure(parser.parse_args().keys))
+    parser.add_argument("--megabytes", type=int, default=40)
+    asked = parser.parse_args()
+    asyncio.run(measure(asked.keys, asked.megabytes))

@@ -21,6 +21,9 @@ import psutil
 from .execute import PATH
 
 READ = 16 * 1024
+PAGE = 4095
+"""Bytes that Linux gives at most for one read of a terminal (n_tty): after fewer there is nothing more for now."""
+
 HANGUP_GRACE = 2.0
 _BECOME = (
     "import fcntl,os,sys,termios;"
@@ -52,6 +55,26 @@ def _signal_session(leader: int, number: int) -> None:
         with contextlib.suppress(OSError):
             if os.getsid(pid) == leader:
                 os.kill(pid, number)
+
+
+def _read(master: int) -> tuple[bytes, bool]:
+    """What the terminal has now, up to :data:`READ` bytes, and whether the last program on it has gone."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < READ:
+        try:
+            piece = os.read(master, READ - size)
+        except BlockingIOError:
+            break
+        except OSError:  # EIO
+            piece = b""
+        if not piece:
+            return b"".join(pieces), True
+        pieces.append(piece)
+        size += len(piece)
+        if len(piece) < PAGE:
+            break
+    return b"".join(pieces), False
 
 
 class PtyProcess:
@@ -105,15 +128,10 @@ class PtyProcess:
             loop.remove_reader(self._master)
 
     def _readable(self) -> None:
-        try:
-            data = os.read(self._master, READ)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: the last program on the terminal has gone
-            data = b""
+        data, ended = _read(self._master)
         if data:
             self._on_output(data)
-        else:
+        if ended:
             self.read(on=False)
             self._drained.set()
 

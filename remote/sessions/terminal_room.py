@@ -18,6 +18,7 @@ from remote.sessions.viewer import Viewer
 from remote.wire import Wire
 
 log = logging.getLogger(__name__)
+ACK_SOON = 0.05  # seconds; an acknowledgement of each key's echo would delay the next
 
 
 class TerminalRoom(Room):
@@ -37,13 +38,15 @@ class TerminalRoom(Room):
     ) -> None:
         super().__init__(session, recorder, full=full)
         self.columns, self.rows = restored.columns, restored.rows
-        self.stream = Stream(received_at=restored.offset)
+        self.stream = Stream(received_at=restored.offset, lazy=True)
+        self._acking: asyncio.TimerHandle | None = None
         self.scrollback = Scrollback(restored.tail, end=restored.offset)
         self.typed = Typed.restored(restored.notes)
         self._resumed = False
         self._held = bytearray()  # output that waits for the recording, at most the stream's window
         self._exited = exited
         self._sending = asyncio.Lock()
+        self._pumps: set[asyncio.Task[None]] = set()
 
     # the agent's side
 
@@ -135,9 +138,19 @@ class TerminalRoom(Room):
             return
         self._held.clear()
         self.stream.consumed(self.recorder.offset - before)
+        if self.stream.owes and self._acking is None:
+            self._acking = asyncio.get_running_loop().call_later(ACK_SOON, self._acknowledge)
         self.scrollback.append(data)
         for viewer in self.viewers:
             viewer.wake()
+
+    def _acknowledge(self) -> None:
+        self._acking = None
+        self.stream.acknowledge()
+        if not self.pumping:
+            task = asyncio.create_task(self.pump())
+            self._pumps.add(task)
+            task.add_done_callback(self._pumps.discard)
 
     def _ask_for_input(self) -> None:
         for viewer in self.viewers:

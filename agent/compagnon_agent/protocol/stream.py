@@ -7,6 +7,8 @@ How to use it, on either side:
   ``consumed(n)`` once ``n`` of them are dealt with *for good* (written to the terminal, stored in the recording): only
   then is the other side told that it may forget them;
 - put bytes in with ``write()`` while ``room`` is positive, and send ``next_frame()`` until it gives None;
+- with ``lazy`` acknowledgements a few bytes are not acknowledged each by itself: call ``acknowledge()`` a moment after
+  ``owes`` became true;
 - a side that starts again after a crash passes ``received_at``: how many bytes it had dealt with.
 
 Frames may be lost with their connection, come twice, or come late from an older connection: nothing is lost or doubled.
@@ -47,7 +49,13 @@ class Stream:
     """See the module. ``received_at``: bytes already dealt with before this object existed."""
 
     def __init__(
-        self, *, channel: int = frames.TERMINAL, capacity: int = CAPACITY, window: int = WINDOW, received_at: int = 0
+        self,
+        *,
+        channel: int = frames.TERMINAL,
+        capacity: int = CAPACITY,
+        window: int = WINDOW,
+        received_at: int = 0,
+        lazy: bool = False,
     ) -> None:
         self.channel = channel
         self.capacity = capacity
@@ -66,6 +74,8 @@ class Stream:
         self._consumed = received_at
         self._acked = received_at
         self._exit_seen = False
+        self._unforced = window // 8 if lazy else 0  # bytes that are not acknowledged without being asked to
+        self._ack_wanted = False
         self._urgent: deque[Frame] = deque()
 
     @property
@@ -196,6 +206,15 @@ class Stream:
             raise ValueError("more than was received")
         self._consumed += count
 
+    @property
+    def owes(self) -> bool:
+        """Whether something is dealt with that the other side has not been told of."""
+        return self._acked != self._consumed
+
+    def acknowledge(self) -> None:
+        """Tell it with the next frame, however little it is."""
+        self._ack_wanted = True
+
     def next_frame(self) -> Frame | None:
         """The next frame to send on the present connection, or None when there is none for now."""
         if not self._ready:
@@ -205,9 +224,11 @@ class Stream:
         return self._next_ack() or self._next_data() or self._next_exit()
 
     def _next_ack(self) -> Frame | None:
-        if self._acked == self._consumed:
+        owed = self._consumed - self._acked
+        if owed == 0 or (owed < self._unforced and not self._ack_wanted):
             return None
         self._acked = self._consumed
+        self._ack_wanted = False
         return frames.ack(self._consumed, self.window, channel=self.channel)
 
     def _next_data(self) -> Frame | None:

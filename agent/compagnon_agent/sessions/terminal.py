@@ -20,6 +20,14 @@ from .link import SessionLink
 EXIT_GRACE = 5.0
 """Seconds that the server has to say CLOSE after everything, the exit code too, has arrived."""
 
+ACK_SOON = 0.05
+"""Seconds after which keys are acknowledged: not each by itself, which would delay its echo."""
+
+READ_AHEAD = 256 * 1024
+"""Output on its way beyond which the terminal is not read: what a Ctrl-C has to wait for. Without a link the stream
+takes all it can keep.
+"""
+
 INPUT_LIMIT = 64 * 1024
 """Keys that wait for the terminal before no more are acknowledged."""
 
@@ -32,7 +40,8 @@ class TerminalSession(SessionLink):
     ) -> None:
         super().__init__(request, identity, until=until, grace=grace)
         self._shell = shell
-        self._stream = Stream()
+        self._stream = Stream(lazy=True)
+        self._acking: asyncio.TimerHandle | None = None
         self._pty = PtyProcess(self._shown, self._exited)
         self._gone = asyncio.Event()
         self._unread = 0
@@ -41,15 +50,21 @@ class TerminalSession(SessionLink):
         await self._pty.start(self._shell, self.request.columns, self.request.rows)
 
     async def _close(self) -> None:
+        if self._acking:
+            self._acking.cancel()
         await self._pty.close()
 
     # -- the terminal
 
     def _shown(self, data: bytes) -> None:
         self._stream.write(data)
-        if self._stream.room < frames.MAX_PAYLOAD:
-            self._pty.read(on=False)
+        self._pace()
         self.wake()
+
+    def _pace(self) -> None:
+        """Read the terminal while there is somewhere to go with it."""
+        ahead = READ_AHEAD if self._connected else self._stream.capacity - frames.MAX_PAYLOAD
+        self._pty.read(on=self._stream.unacknowledged < ahead and self.exit_code is None)
 
     def _exited(self, code: int) -> None:
         self.exit_code = code
@@ -74,6 +89,7 @@ class TerminalSession(SessionLink):
 
     def _disconnected(self) -> None:
         self._stream.disconnected()
+        self._pace()
 
     def _next(self) -> Frame | None:
         return self._stream.next_frame()
@@ -88,7 +104,7 @@ class TerminalSession(SessionLink):
             self._pty.signal(frame.text)
         elif frame.channel == frames.TERMINAL:
             self._keys(self._stream.receive(frame).data)
-            self._pty.read(on=self._stream.room >= frames.MAX_PAYLOAD and self.exit_code is None)
+            self._pace()
             self.wake()
 
     def _keys(self, data: bytes) -> None:
@@ -99,3 +115,10 @@ class TerminalSession(SessionLink):
         if self._unread and self._pty.pending_input < INPUT_LIMIT:
             self._stream.consumed(self._unread)
             self._unread = 0
+        if self._stream.owes and self._acking is None:
+            self._acking = asyncio.get_running_loop().call_later(ACK_SOON, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._acking = None
+        self._stream.acknowledge()
+        self.wake()
