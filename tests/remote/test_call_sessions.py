@@ -57,7 +57,7 @@ async def test_another_process_with_the_same_number_is_left_alone(server, cast, 
     alice = await client_for(cast.alice)
     form = {"pid": sleeper.pid, "started": int(sleeper.create_time()) - 7, "name": "sleep"}
     answer = await alice.post(f"/sessions/{processes.id}/processes/end", data=form)
-    assert answer.status_code == 400
+    assert answer.status_code == 409
     assert sleeper.status() != psutil.STATUS_ZOMBIE
 
 

@@ -1,73 +1,103 @@
-"""``processes``: what runs on this machine, and ending it."""
+"""``processes``: what runs on this machine and what it uses, ending it, and the services."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+import os
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-import psutil
-
-from ..protocol.wire import JSON, clean_text, integer, read_record
+from ..processes import ending, services
+from ..processes.ending import Prioritise, Trouble, Which
+from ..processes.listing import Look, as_json
+from ..processes.services import Order
+from ..protocol.wire import JSON, read_record
+from .calls import CallSession
 from .capability import Arguments, CallError, Capability, Method
 
-LISTED = 1000
-_ATTRIBUTES = ["pid", "name", "username", "cpu_times", "memory_info", "create_time", "status"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndProcess:
-    """``started``: when the process meant began (seconds, Unix time), as a pid may belong to another one by now."""
-
-    pid: Annotated[int, integer(1, 2**31)]
-    started: Annotated[int, integer(0, 2**53)]
+T = TypeVar("T")
 
 
 class Processes(Capability):
+    """What was asked to end is remembered: only that may be killed."""
+
+    def __init__(self, session: CallSession) -> None:
+        super().__init__(session)
+        self._look = Look()
+        self._looking = asyncio.Lock()
+        self._asked: set[Which] = set()
+        self._ordering = asyncio.Lock()
+
     @property
     def methods(self) -> Mapping[str, Method]:
         return {
             "list": Method(handler=self._list, changes=False),
+            "show": Method(handler=self._show, changes=False),
             "end": Method(handler=self._end, changes=True),
+            "kill": Method(handler=self._kill, changes=True),
+            "prioritise": Method(handler=self._prioritise, changes=True),
+            "services": Method(handler=self._services, changes=False),
+            "service": Method(handler=self._service, changes=True),
         }
 
+    # -- processes
+
     async def _list(self, _: Arguments) -> Arguments:
-        return {"processes": await asyncio.to_thread(_listed)}
+        async with self._looking:
+            table = await asyncio.to_thread(self._look.table)
+        rows: list[JSON] = [as_json(row) for row in table.rows]
+        return {"processes": rows, "kernel": table.kernel, "left_out": table.left_out, "agent": os.getpid()}
+
+    async def _show(self, arguments: Arguments) -> Arguments:
+        which = read_record(Which, dict(arguments), "")
+        return {"process": await self._told(ending.closely, which)}
 
     async def _end(self, arguments: Arguments) -> Arguments:
-        asked = read_record(EndProcess, dict(arguments), "")
-        await asyncio.to_thread(_terminate, asked)
+        which = read_record(Which, dict(arguments), "")
+        self._write_down("end", which)
+        self._asked.add(which)
+        return {"ended": await self._told(ending.end, which)}
+
+    async def _kill(self, arguments: Arguments) -> Arguments:
+        which = read_record(Which, dict(arguments), "")
+        if which not in self._asked:
+            raise CallError("not_asked", "ask the process to end first")
+        self._write_down("kill", which)
+        return {"ended": await self._told(ending.kill, which)}
+
+    async def _prioritise(self, arguments: Arguments) -> Arguments:
+        asked = read_record(Prioritise, dict(arguments), "")
+        self._write_down(f"priority {asked.turn}", asked)
+        await self._told(ending.prioritise, asked)
         return {}
 
+    def _write_down(self, what: str, which: Which) -> None:
+        details: dict[str, JSON] = {"session": self.session.id, "pid": which.pid, "started": which.started}
+        self.session.around.write_down(f"processes.{what}", details)
 
-def _listed() -> list[JSON]:
-    """The hungriest first, at most :data:`LISTED`."""
-    found = [_described(process.info) for process in psutil.process_iter(_ATTRIBUTES)]
-    found.sort(key=lambda item: -int(item["memory"]))
-    return [dict(item) for item in found[:LISTED]]
+    async def _told(self, do: Callable[..., T], *arguments: object) -> T:
+        try:
+            return await asyncio.to_thread(do, *arguments)
+        except Trouble as fault:
+            raise CallError(fault.code, str(fault)) from None
 
+    # -- services
 
-def _described(info: dict[str, object]) -> dict[str, int | str]:
-    memory, times = info["memory_info"], info["cpu_times"]
-    return {
-        "pid": int(str(info["pid"])),
-        "name": clean_text(str(info["name"] or ""))[:80],
-        "user": clean_text(str(info["username"] or ""))[:80],
-        "memory": int(getattr(memory, "rss", 0)),
-        "cpu": round(getattr(times, "user", 0.0) + getattr(times, "system", 0.0)),
-        "started": int(float(str(info["create_time"] or 0))),
-        "status": str(info["status"]),
-    }
+    async def _services(self, _: Arguments) -> Arguments:
+        kind = services.manager()
+        found = await self._told(services.listed, kind)
+        return {"manager": kind, "services": [services.as_json(one) for one in found]}
 
-
-def _terminate(asked: EndProcess) -> None:
-    try:
-        process = psutil.Process(asked.pid)
-        if int(process.create_time()) != asked.started:
-            raise CallError("not_found", "this process has ended; another one has its number")
-        process.terminate()
-    except psutil.NoSuchProcess:
-        raise CallError("not_found", "this process has ended") from None
-    except psutil.AccessDenied:
-        raise CallError("refused", "the agent may not end this process") from None
+    async def _service(self, arguments: Arguments) -> Arguments:
+        """One after the other: two orders at once would each tell of the other's doing."""
+        order = read_record(Order, dict(arguments), "")
+        details: dict[str, JSON] = {"session": self.session.id, "service": order.name, "action": order.action}
+        self.session.around.write_down("services.order", details)
+        async with self._ordering:
+            done = await self._told(services.act, order, services.manager())
+        return {
+            "ok": done.ok,
+            "service": services.as_json(done.service) if done.service else None,
+            "output": done.output,
+            "log": [*done.log],
+        }

@@ -1,0 +1,1 @@
+"""What runs on this machine: processes and services. Nothing here decides whether it may be touched."""
