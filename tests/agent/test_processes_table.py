@@ -32,6 +32,7 @@ def run():
     for process in started:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def test_who_works_has_a_share_and_who_sleeps_has_none(run):
