@@ -18,6 +18,7 @@ from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
 from compagnon.web import Action, Feature, NavItem
 from compagnon_agent.protocol import messages
+from compagnon_agent.protocol.wire import write_record
 from procedures.ports import StepReport, TicketGate
 from remote.called import Called
 from remote.called import build as build_called
@@ -33,6 +34,9 @@ from remote.machines.preview import previewer
 from remote.machines.scheduler import CheckScheduler
 from remote.machines.search import MachineRecords
 from remote.machines.service import Machines
+from remote.policies import web as policy_web
+from remote.policies.panels import agreement_panel, policy_panel
+from remote.policies.service import Policies
 from remote.processes import web as process_web
 from remote.processes.service import Processes
 from remote.recordings import web as recording_web
@@ -69,6 +73,7 @@ class Remote:
     recordings: Recordings
     calling: Calling
     retentions: Retentions
+    policies: Policies
     called: Called
     releases: Releases
     link: AgentLink
@@ -101,6 +106,8 @@ def build(
     desk = Desk(
         link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
     )
+    policies = Policies(kernel, link)
+    desk.machine_panels.append(agreement_panel(policies, link.machines))
     search.record_source(MachineRecords(kernel.db))
     search.preview("machine", previewer(link.machines))
     search.record_source(RecordingRecords(kernel.db))
@@ -114,8 +121,9 @@ def build(
         releases=releases,
         link=link,
         desk=desk,
+        policies=policies,
         retentions=(retentions := Retentions(kernel, rooms.recordings)),
-        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases),
+        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases, policies),
     )
 
 
@@ -128,6 +136,7 @@ def _feature(
     scheduler: CheckScheduler,
     retentions: Retentions,
     releases: Releases,
+    policies: Policies,
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
 
@@ -159,6 +168,7 @@ def _feature(
             *machine_web.handlers(),
             *session_web.handlers(rooms),
             *recording_web.handlers(),
+            *policy_web.handlers(),
             *process_web.handlers(),
             *called.handlers,
             *release_web.handlers(link, kernel.settings),
@@ -172,6 +182,7 @@ def _feature(
             "processes": Processes(kernel, calling),
             **called.dependencies,
             "retentions": retentions,
+            "policies": policies,
             "releases": releases,
         },
         nav=[
@@ -190,7 +201,7 @@ def _feature(
             ),
         ],
         topics={"machine": anyone, "machines": anyone, "session": anyone, "releases": administrators},
-        client_panels=[client_panel(link.machines), retention_panel(retentions)],
+        client_panels=[client_panel(link.machines), policy_panel(policies), retention_panel(retentions)],
         dashboard_panels=[dashboard_panel(link.machines)],
         lifespan=[rooms.watching, sessions.running, *called.lifespan, scheduler.running, lambda: _presence(link)],
         tasks=tasks,
@@ -234,6 +245,7 @@ def _listen(link: AgentLink, drift: Drift) -> None:
             "automatic": message.automatic,
             "sheet": message.sheet,
             "source": message.source,
+            "agreement": write_record(message.agreement) if message.agreement else None,
         }
         await machines.keep_policy(conn, machine, raw)
 

@@ -102,6 +102,8 @@ class Lines:
                 await self._step_result(connection, message)
             case messages.CheckResults(request_id=request_id) | messages.ConsentAnswer(request_id=request_id):
                 self._answer(machine_id, request_id, message)
+            case messages.PolicyAnswer(request_id=request_id):
+                self._answer(machine_id, request_id, message)
             case messages.Queued() if connection.machine.state is MachineState.APPROVED:
                 await connection.send(await self.inbox.take(connection.machine, message))
             case messages.Unknown(name=name):

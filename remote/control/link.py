@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from compagnon import events
 from compagnon.errors import AppError, Unavailable
@@ -34,16 +35,33 @@ WITHDRAWN = N_("Nobody waits for this any more.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingConsent:
-    """A question that is on a machine's screen now; ``short_code`` is compared by voice."""
+    """A question that is on a machine's screen now; ``short_code`` is compared by voice. A rule has no ticket."""
 
     request_id: str
     machine_id: int
-    ticket_id: int
+    ticket_id: int | None
     member_name: str
     kind: str
     subject: str
     short_code: str
     asked_at: datetime
+
+
+ForPerson = messages.ConsentRequest | messages.PolicyProposal
+M = TypeVar("M", bound=messages.Message)
+
+
+def _pending(machine_id: int, request: ForPerson, *, kind: str, subject: str, ticket_id: int | None) -> PendingConsent:
+    return PendingConsent(
+        request_id=request.request_id,
+        machine_id=machine_id,
+        ticket_id=ticket_id,
+        member_name=request.member_name,
+        kind=kind,
+        subject=subject,
+        short_code=request.short_code,
+        asked_at=datetime.now(UTC),
+    )
 
 
 class AgentLink(Lines):
@@ -64,34 +82,34 @@ class AgentLink(Lines):
     async def ask_consent(self, machine_id: int, request: messages.ConsentRequest) -> messages.ConsentAnswer:
         """Ask the person at the machine and wait. Raises Unavailable: offline or nobody answered."""
         subject = request.manifest.title if request.manifest else request.reason
-        shown = PendingConsent(
-            request_id=request.request_id,
-            machine_id=machine_id,
-            ticket_id=request.ticket_id,
-            member_name=request.member_name,
-            kind=request.kind,
-            subject=subject,
-            short_code=request.short_code,
-            asked_at=datetime.now(UTC),
-        )
+        shown = _pending(machine_id, request, kind=request.kind, subject=subject, ticket_id=request.ticket_id)
+        return steps.by_our_clock(await self._ask_person(shown, request, messages.ConsentAnswer))
+
+    async def ask_policy(self, machine_id: int, request: messages.PolicyProposal) -> messages.PolicyAnswer:
+        """Show a proposed rule to the person at the machine and wait. Raises Unavailable."""
+        subject = request.proposal.client
+        shown = _pending(machine_id, request, kind="policy", subject=subject, ticket_id=None)
+        return await self._ask_person(shown, request, messages.PolicyAnswer)
+
+    async def _ask_person(self, shown: PendingConsent, request: ForPerson, kind: type[M]) -> M:
         self._consents[request.request_id] = shown
         answered = False
         try:
             await self._publish_consent(shown)
-            wait = float(request.wait + 10)
-            answer = await self._ask(machine_id, request.request_id, request, messages.ConsentAnswer, wait)
+            answer = await self._ask(shown.machine_id, request.request_id, request, kind, float(request.wait + 10))
             answered = True
-            return steps.by_our_clock(answer)
+            return answer
         finally:
             del self._consents[request.request_id]
             if not answered:  # given up, or who asked has gone: nobody should say yes to it now
-                self._later(self._cancel(machine_id, request.request_id))
+                self._later(self._cancel(shown.machine_id, request.request_id))
             await self._publish_consent(shown)
 
     async def _publish_consent(self, shown: PendingConsent) -> None:
         async with self._db.transaction() as conn:
             await events.publish(conn, f"machine:{shown.machine_id}", "consent")
-            await events.publish(conn, f"ticket:{shown.ticket_id}", "consent")
+            if shown.ticket_id is not None:
+                await events.publish(conn, f"ticket:{shown.ticket_id}", "consent")
 
     async def ticket_title(self, ticket_id: int) -> str:
         if self.gate is None:

@@ -151,9 +151,12 @@ def _interface(item: Mapping[str, object]) -> Interface:
     )
 
 
+AGREEMENT = ("digest", "attendance", "since", "until", "person")
+
+
 def bounded_policy(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The consent policy: mode, note, what is granted without asking, the consent sheet, the policy file's text."""
-    source = raw.get("source")
+    source, held = raw.get("source"), raw.get("agreement")
     lines = source.splitlines()[:200] if isinstance(source, str) else []
     return {
         "mode": bounds.text(raw.get("mode"), 40),
@@ -161,4 +164,5 @@ def bounded_policy(raw: Mapping[str, Any]) -> dict[str, Any]:
         "automatic": bounds.texts(raw.get("automatic"), count=50, limit=200),
         "sheet": bounds.texts(raw.get("sheet"), count=40, limit=40),
         "source": "\n".join(bounds.text(line, 200) for line in lines)[:8192],
+        **({"agreement": {name: bounds.text(held.get(name), 120) for name in AGREEMENT}} if held else {}),
     }

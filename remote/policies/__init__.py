@@ -1,0 +1,1 @@
+"""What the co-operative proposes to its clients about consent; what holds is decided at each machine."""
