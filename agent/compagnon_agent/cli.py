@@ -10,15 +10,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import __version__, agreements, audit, identity, local, policy, service
+from . import __version__, agreements, audit, identity, local, policy, uninstall
 from .checks.system import identify
 from .enrol import EnrolmentError, enrol
 from .protocol.signing import fingerprint
-from .release_key import RELEASE_KEY_FILE, ReleaseKey
+from .release_key import ReleaseKey
 from .restart import start_again
 from .run import only_one, serve
+from .service.install import install
+from .service.plan import ServiceError
 from .settings import Settings, SettingsError, private_folder, write_private
-from .store import STORE_FILE
 
 log = logging.getLogger("compagnon_agent")
 
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("key", help="the key as the administrator gives it (base64)")
     testing = add("self-test", "Say whether this version would work here.")
     testing.add_argument("--expect", default="", help="the version that this must be")
-    add("install-service", "Start the agent with the machine (systemd).")
+    add("install-service", "Start the agent with the machine (as root), or with this account.")
     removal = add("uninstall", "Remove the service and everything the agent keeps.")
     removal.add_argument("--yes", action="store_true", help="do not ask")
     return main
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = Settings.load(folder=options.state_dir, root_note=getattr(options, "root_note", ""))
         status = COMMANDS[options.command](settings, options)
-    except (SettingsError, policy.PolicyError, EnrolmentError, service.ServiceError) as fault:
+    except (SettingsError, policy.PolicyError, EnrolmentError, ServiceError) as fault:
         sys.exit(f"compagnon-agent: {fault}")
     except local.NotRunning:
         sys.exit(f"compagnon-agent: no agent is running on {settings.folder}.")
@@ -178,12 +179,11 @@ def _withdraw(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _helper(_settings: Settings, _options: argparse.Namespace) -> int:
-    from .desk.core import desk_folder
-    from .desk.helper import serve as help_core
+    from .desk.helper import serve_all
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(help_core(desk_folder()))
+        asyncio.run(serve_all())
     return 0
 
 
@@ -219,7 +219,7 @@ def _audit(settings: Settings, _options: argparse.Namespace) -> int:
 
 def _install(settings: Settings, _options: argparse.Namespace) -> int:
     _enrolled(settings)
-    print(service.install(settings.folder))
+    print(install(settings))
     return 0
 
 
@@ -228,21 +228,14 @@ def _uninstall(settings: Settings, options: argparse.Namespace) -> int:
         print(f"This removes the service, the key and everything in {settings.folder}. Type yes to go on: ", end="")
         if sys.stdin.readline().strip() != "yes":
             return 1
-    removed = service.remove()
-    with only_one(settings):
-        for path in _own_files(settings.folder):
-            path.unlink(missing_ok=True)
-    (settings.folder / "agent.lock").unlink(missing_ok=True)
-    print(f"Removed{' the service and' if removed else ''} the agent's files in {settings.folder}.")
+    removed = uninstall.remove_service(settings)
+    if settings.folder.is_dir():
+        with only_one(settings):
+            uninstall.remove_state(settings.folder)
+        uninstall.remove_folder(settings.folder)
+    removed += uninstall.remove_installation()
+    print("\n".join([f"Removed the agent's files in {settings.folder}.", *(f"Removed {path}." for path in removed)]))
     return 0
-
-
-def _own_files(folder: Path) -> list[Path]:
-    """Only what the agent made: the folder may hold other things."""
-    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, agreements.AGREEMENT_FILE,
-             audit.AUDIT_FILE, *audit.OLDER,
-             RELEASE_KEY_FILE, local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
-    return [folder / name for name in names]
 
 
 COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {

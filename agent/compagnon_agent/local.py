@@ -1,11 +1,16 @@
-"""The agent's own door: a Unix socket in its private folder, for ``status``, ``stop-session`` and ``withdraw``."""
+"""The agent's own door, for ``status``, ``stop-session`` and ``withdraw``: a Unix socket in its private folder.
+
+On Windows it is a port of the loopback interface, and a secret in that folder.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from .protocol.wire import JSON
+from .settings import write_private
 
 SOCKET_FILE = "agent.sock"
 LINE_LIMIT = 4096
@@ -45,16 +51,36 @@ def _address(folder: Path) -> Iterator[str]:
 async def door(folder: Path, answer: Answerer) -> AsyncIterator[None]:
     """Open inside the block. The folder is private, so is the door."""
     (folder / SOCKET_FILE).unlink(missing_ok=True)
-    with _address(folder) as address:
-        server = await asyncio.start_unix_server(
-            lambda reader, writer: _serve(reader, writer, answer), address, limit=LINE_LIMIT
-        )
+    server = await (_listen_loopback if sys.platform == "win32" else _listen)(folder, answer)
     try:
         yield
     finally:
         server.close()
         with contextlib.suppress(OSError):
             (folder / SOCKET_FILE).unlink(missing_ok=True)
+
+
+async def _listen(folder: Path, answer: Answerer) -> asyncio.Server:
+    with _address(folder) as address:
+        return await asyncio.start_unix_server(
+            lambda reader, writer: _serve(reader, writer, answer), address, limit=LINE_LIMIT
+        )
+
+
+async def _listen_loopback(folder: Path, answer: Answerer) -> asyncio.Server:
+    """Windows has no Unix sockets in Python: a port of this machine, and a secret in the private folder."""
+    secret = secrets.token_hex(32)
+
+    def checked(line: str) -> dict[str, JSON]:
+        given, _, command = line.partition(" ")
+        return answer(command) if hmac.compare_digest(given.encode(), secret.encode()) else {"error": "not allowed"}
+
+    server = await asyncio.start_server(
+        lambda reader, writer: _serve(reader, writer, checked), "127.0.0.1", 0, limit=LINE_LIMIT
+    )
+    port = server.sockets[0].getsockname()[1]
+    write_private(folder / SOCKET_FILE, json.dumps({"port": port, "secret": secret}).encode())
+    return server
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answerer) -> None:
@@ -71,13 +97,34 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
 
 def call(folder: Path, command: str) -> dict[str, JSON]:
     """Ask the running agent; :class:`NotRunning` when there is none."""
+    knock = _knock_loopback if sys.platform == "win32" else _knock
     try:
-        with _address(folder) as address, socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(TIMEOUT)
-            link.connect(address)
-            link.sendall(command.encode() + b"\n")
-            with link.makefile("rb") as file:
-                answer = json.loads(file.readline(64 * 1024))
-    except (OSError, ValueError):
+        with knock(folder, command) as link, link.makefile("rb") as file:
+            answer = json.loads(file.readline(64 * 1024))
+    except (OSError, ValueError, KeyError, TypeError):
         raise NotRunning from None
     return answer if isinstance(answer, dict) else {}
+
+
+def _knock(folder: Path, command: str) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        link.settimeout(TIMEOUT)
+        with _address(folder) as address:
+            link.connect(address)
+        link.sendall(command.encode() + b"\n")
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _knock_loopback(folder: Path, command: str) -> socket.socket:
+    known = json.loads((folder / SOCKET_FILE).read_text(encoding="ascii"))
+    link = socket.create_connection(("127.0.0.1", int(known["port"])), TIMEOUT)
+    try:
+        link.sendall(f"{known['secret']} {command}\n".encode())
+    except OSError:
+        link.close()
+        raise
+    return link

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 from . import local
 from .agent import Agent
+from .consent import has_display
 from .control import Control, Stopped
 from .desk.core import desk_folder
 from .identity import Identity
+from .memory import watching_memory
+from .notify import Notifier
 from .protocol.messages import EndReason
 from .protocol.wire import JSON
 from .settings import Settings, SettingsError
@@ -57,23 +60,30 @@ async def serve(settings: Settings, identity: Identity) -> Ending:
     agent = Agent(settings, identity, store)
     control = Control(agent)
     told = asyncio.Event()
+    notifier = Notifier.of()
     _on_signals(told)
     try:
         async with (
             local.door(settings.folder, lambda command: _answer(command, agent, control)),
             _helpers(agent),
+            notifier.attending(lambda: f"{control.status.state} {control.status.trouble}"),
+            watching_memory(agent),
         ):
-            return await _until(told, control, agent)
+            ending = await _until(told, control, agent)
+            if not ending.again:
+                notifier.tell(STOPPING=1)
+            return ending
     finally:
         await agent.close()
         store.close()
 
 
 def _helpers(agent: Agent) -> AbstractAsyncContextManager[None]:
-    """A core that serves every account of the machine listens to their helpers; any other asks by itself."""
-    if sys.platform != "win32" and (os.geteuid() == 0 or "COMPAGNON_AGENT_DESK" in os.environ):
-        return agent.desk.listening(desk_folder())
-    return contextlib.nullcontext()
+    """A core without a screen of its own listens to the helpers of those who have one."""
+    folder = desk_folder()
+    if sys.platform == "win32" or folder is None or has_display():
+        return contextlib.nullcontext()
+    return agent.desk.listening(folder)
 
 
 async def _until(told: asyncio.Event, control: Control, agent: Agent) -> Ending:

@@ -21,8 +21,8 @@ from .store import STORE_FILE, Store
 
 PURPOSE = "self-test"
 PATH = "/agent/self-test"
-NOT_IMPORTED = ("compagnon_agent.dialog", "compagnon_agent.launcher")
-"""The dialog needs tkinter, which may be missing where nobody is asked."""
+OPTIONAL = frozenset({"tkinter", "_tkinter", "mss", "PIL", "winpty", "winreg"})
+"""What some modules import and a machine may lack: they are not used there."""
 
 
 class Failed(Exception):
@@ -50,11 +50,17 @@ async def self_test(settings: Settings, expected: str = "") -> None:
 
 def _import_all() -> None:
     for module in pkgutil.walk_packages(package_path, "compagnon_agent."):
-        if module.name not in NOT_IMPORTED and not module.name.endswith(".__main__"):
-            try:
-                importlib.import_module(module.name)
-            except Exception as fault:
-                raise Failed(f"{module.name} cannot be imported: {type(fault).__name__}: {fault}") from None
+        if not module.name.endswith(".__main__"):
+            _import(module.name)
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as fault:
+        lacking = (getattr(fault, "name", None) or "").partition(".")[0]
+        if not isinstance(fault, ImportError) or lacking not in OPTIONAL:
+            raise Failed(f"{name} cannot be imported: {type(fault).__name__}: {fault}") from None
 
 
 def _open_copy(folder: Path) -> None:

@@ -15,7 +15,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Times in seconds. ``shell``: program of the terminal, otherwise the account's login shell."""
+    """Times in seconds, ``memory_cap`` in MiB. ``shell``: of the terminal, otherwise the account's login shell."""
 
     folder: Path
     backoff_base: float = 1.0
@@ -24,6 +24,8 @@ class Settings:
     session_grace: float = 300.0
     releases_every: float = 3600.0
     healthy_after: float = 60.0
+    memory_every: float = 10.0
+    memory_cap: float = 256.0
     shell: str | None = None
     root_note: str = ""
 
@@ -41,6 +43,8 @@ class Settings:
             session_grace=_seconds(environ, "SESSION_GRACE"),
             releases_every=_seconds(environ, "RELEASES_EVERY"),
             healthy_after=_seconds(environ, "HEALTHY_AFTER"),
+            memory_every=_seconds(environ, "MEMORY_EVERY"),
+            memory_cap=_seconds(environ, "MEMORY_CAP"),
             shell=environ.get("COMPAGNON_AGENT_SHELL") or None,
             root_note=root_note[:500],
         )
@@ -48,7 +52,7 @@ class Settings:
 
 _DEFAULTS: Mapping[str, float] = {
     "BACKOFF_BASE": 1.0, "BACKOFF_CAP": 30.0, "FACTS_EVERY": 900.0, "SESSION_GRACE": 300.0,
-    "RELEASES_EVERY": 3600.0, "HEALTHY_AFTER": 60.0,
+    "RELEASES_EVERY": 3600.0, "HEALTHY_AFTER": 60.0, "MEMORY_EVERY": 10.0, "MEMORY_CAP": 256.0,
 }  # fmt: skip
 
 
@@ -61,7 +65,7 @@ def _seconds(environ: Mapping[str, str], name: str) -> float:
     except ValueError:
         value = -1.0
     if not 0.01 <= value <= 86_400:
-        raise SettingsError(f"COMPAGNON_AGENT_{name} must be a number of seconds between 0.01 and 86400")
+        raise SettingsError(f"COMPAGNON_AGENT_{name} must be a number between 0.01 and 86400")
     return value
 
 

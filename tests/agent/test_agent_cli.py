@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from compagnon_agent import __version__, audit, cli, identity, service
+from compagnon_agent import __version__, audit, cli, identity
 from compagnon_agent.audit import AuditLog
 from compagnon_agent.enrol import EnrolmentError, enrol, server_address
 from compagnon_agent.identity import public_bytes
@@ -192,19 +192,6 @@ def test_uninstall_removes_only_its_own_files(desk, tmp_path):
     assert identity.load(folder) is not None
     assert run(folder, "uninstall", "--yes").returncode == 0
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-
-
-def test_the_systemd_unit(tmp_path):
-    text = service.unit(tmp_path / "avec 100% d'espace")
-    assert f'COMPAGNON_AGENT_DIR="{tmp_path}/avec 100%% d\'espace"' in text
-    assert "Restart=always" in text
-    units = tmp_path / "units"
-    units.mkdir()
-    said = service.install(tmp_path, units)
-    assert (units / service.UNIT_NAME).exists()
-    assert "compagnon-agent.service" in said
-    with pytest.raises(service.ServiceError, match="run this as root"):
-        service.install(tmp_path, tmp_path / "absent")
 
 
 def test_the_local_record_does_not_grow_without_end(tmp_path, monkeypatch):

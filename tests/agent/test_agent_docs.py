@@ -25,7 +25,7 @@ def test_settings():
     source = (ROOT / "agent" / "compagnon_agent" / "settings.py").read_text()
     names = {f"COMPAGNON_AGENT_{name}" for name in re.findall(r'_seconds\(environ, "(\w+)"\)', source)}
     names |= set(re.findall(r'"(COMPAGNON_AGENT_[A-Z]+)"', source))
-    assert len(names) == 8
+    assert len(names) == 10
     text = (REFERENCE / "agent.md").read_text()
     assert not [name for name in names if f"`{name}`" not in text]
 

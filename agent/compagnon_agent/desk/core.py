@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from .people import account_name, at_the_screen, peer_account
 
 log = logging.getLogger(__name__)
 SOCKET_FILE = "desk.sock"
+MACHINE = Path("/var/run/compagnon-agent")
+"""Where the core of the whole machine listens."""
+
 HELPERS = 16
 """Helpers connected at once, of all accounts; one for each is kept."""
 
@@ -147,7 +151,21 @@ def _open_to_all(path: Path) -> None:
     path.chmod(0o666)
 
 
-def desk_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where core and helpers meet: ``COMPAGNON_AGENT_DESK``, else ``/run/compagnon-agent`` (``/var/run`` on macOS)."""
-    given = environ.get("COMPAGNON_AGENT_DESK")
-    return Path(given) if given else Path("/var/run/compagnon-agent")
+def desk_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where a core of this account and its helpers meet: ``COMPAGNON_AGENT_DESK``, else below the runtime folder.
+
+    None where an account has none.
+    """
+    given, runtime = environ.get("COMPAGNON_AGENT_DESK"), environ.get("XDG_RUNTIME_DIR")
+    if given:
+        return Path(given)
+    if sys.platform != "win32" and os.geteuid() == 0:
+        return MACHINE
+    return Path(runtime) / "compagnon-agent" if runtime else None
+
+
+def meeting_places(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where a helper looks for cores: its account's own, and the machine's."""
+    own = desk_folder(environ)
+    machine = [] if "COMPAGNON_AGENT_DESK" in environ else [MACHINE]
+    return list(dict.fromkeys([*([own] if own else []), *machine]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..protocol.wire import WireError
 from .channel import Channel, Handler
-from .core import SOCKET_FILE
+from .core import SOCKET_FILE, meeting_places
 from .here import HANDLERS
 
 log = logging.getLogger(__name__)
@@ -17,10 +17,15 @@ PAUSE = 2.0
 LONGEST_PAUSE = 30.0
 
 
+async def serve_all() -> None:
+    """For the core of this account, and that of the machine."""
+    await asyncio.gather(*(serve(place) for place in meeting_places()))
+
+
 async def serve(folder: Path, handlers: Mapping[str, Handler] = HANDLERS) -> None:
-    """Never returns: the core may come and go."""
+    """Until the agent is uninstalled: the core may come and go."""
     pause = PAUSE
-    while True:
+    while _installed():
         try:
             await once(folder, handlers)
             pause = PAUSE
@@ -28,6 +33,10 @@ async def serve(folder: Path, handlers: Mapping[str, Handler] = HANDLERS) -> Non
             log.info("no core: %s", fault)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _installed() -> bool:
+    return Path(__file__).exists()
 
 
 async def once(folder: Path, handlers: Mapping[str, Handler]) -> None:

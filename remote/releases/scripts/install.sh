@@ -40,6 +40,7 @@ main() {
     fi
     mkdir -p "$(dirname "$link")"
     ln -sf "$home/compagnon-agent" "$link"
+    printf '%s\n' "$link" >"$home/link"
 
     "$home/compagnon-agent" enroll "$server" "$@"
     "$home/compagnon-agent" install-service
