@@ -11,6 +11,8 @@ from litestar.types import ControllerRouterHandler
 from compagnon.kernel import Kernel
 from remote.chat import web as chat_web
 from remote.chat.service import Chats
+from remote.files import web as file_web
+from remote.files.service import Files
 from remote.sessions.calling import Calling
 from remote.sessions.model import Capability
 from remote.sessions.rooms import Rooms
@@ -20,14 +22,15 @@ from remote.sessions.service import Sessions
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
     chats: Chats
+    files: Files
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
-        return [*chat_web.handlers()]
+        return [*chat_web.handlers(), *file_web.handlers()]
 
     @property
     def dependencies(self) -> Mapping[str, object]:
-        return {"chats": self.chats}
+        return {"chats": self.chats, "files": self.files}
 
     @property
     def lifespan(self) -> Sequence[Callable[[], AbstractAsyncContextManager[None]]]:
@@ -37,4 +40,4 @@ class Called:
 def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms) -> Called:
     chats = Chats(kernel, sessions=sessions, calling=calling)
     rooms.makers[Capability.CHAT] = chats.room
-    return Called(chats=chats)
+    return Called(chats=chats, files=Files(kernel, calling))

@@ -22,6 +22,10 @@
     capabilities = ["terminal"]
     hours = 1
 
+    [files]                          # what sessions for files reach, once granted
+    roots = ["/home", "/srv/data"]   # instead of home folders and temporary ones
+    refuse = ["/srv/data/payroll"]   # besides .ssh and .gnupg, wherever they are
+
 Codes, versions and risks are the server's own words: a rule without digests trusts it to use them honestly.
 """
 
@@ -65,6 +69,7 @@ max_hours = 8
 # digests = ["<64 hexadecimal digits>"]
 """
 
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -128,6 +133,14 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesPolicy:
+    """``roots``: absolute folders within which files are reached; none: home folders and temporary ones."""
+
+    roots: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPolicy:
     mode: Mode = Mode.ATTENDED
     max_hours: float = 8.0
@@ -137,6 +150,7 @@ class LocalPolicy:
     rules: tuple[Rule, ...] = ()
     source: str = ""
     agreement: Agreement | None = None
+    files: FilesPolicy = FilesPolicy()
 
     def grants_for(self, subject: Subject, *, present: bool = True) -> timedelta | None:
         """For how long at most this is granted without asking; None when it must be asked.
@@ -191,7 +205,7 @@ def parse(source: str) -> LocalPolicy:
     if len(source) > SOURCE_LIMIT:
         raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
     content = tomllib.loads(source)
-    _known(content, {"mode", "max_hours", "note", "updates", "agreements", "grant"}, "the file")
+    _known(content, {"mode", "max_hours", "note", "updates", "agreements", "grant", "files"}, "the file")
     rules = content.get("grant", [])
     if not isinstance(rules, list) or len(rules) > 50:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
@@ -203,7 +217,28 @@ def parse(source: str) -> LocalPolicy:
         agreements=_flag(content.get("agreements", True), "agreements"),
         rules=tuple(_rule(item) for item in rules),
         source=source,
+        files=_files(content.get("files", {})),
     )
+
+
+def _files(table: object) -> FilesPolicy:
+    if not isinstance(table, dict):
+        raise PolicyError("files must be one [files] table")
+    _known(table, {"roots", "refuse"}, "[files]")
+    return FilesPolicy(
+        roots=_folders(table.get("roots", []), "roots"), refuse=_folders(table.get("refuse", []), "refuse")
+    )
+
+
+def _folders(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > 50 or not all(_is_absolute(item) for item in value):
+        raise PolicyError(f"{name} must be a list of up to 50 folders, absolute paths")
+    return tuple(value)
+
+
+def _is_absolute(path: object) -> bool:
+    whole = isinstance(path, str) and "\x00" not in path
+    return whole and (str(path).startswith("/") or _DRIVE.match(str(path)) is not None)
 
 
 def _rule(item: object) -> Rule:

@@ -96,10 +96,18 @@ class CallRoom(Room):
             raise CallFailed(reply.code, reply.error)
         return reply.value
 
-    def record(self, what: str) -> None:
-        """Write down what is about to be done. Raises Unavailable when that cannot be."""
-        if not self.mark(what):
+    def record(self, what: str, line: str = "") -> None:
+        """Write down what is about to be done: a mark, and a ``line`` that the replay shows and the search finds.
+
+        Raises Unavailable when that cannot be.
+        """
+        if not (self.mark(what) and (not line or self.say(line))):
             raise Unavailable(N_("The recording cannot be written: nothing is done until it can."))
+
+    def say(self, line: str) -> bool:
+        """A line of the recording's text, in which nothing can hide; False when it could not be written."""
+        plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+        return self._write(lambda: self.recorder.output(f"{plain}\r\n".encode("utf-8", "replace")))
 
     def open_channel(self) -> Channel:
         """Name its ``number`` in a call, use it, then ``leave`` it. Raises Conflict, Unavailable."""

@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 from .channels import Channels
 from .stream import Received
 
+AT_ONCE = 512 * 1024
+"""Bytes that one ``read`` gives at most, unless it says otherwise."""
+
 
 class ChannelLost(Exception):
     """The other side left, was replaced or lost bytes before the end."""
@@ -60,8 +63,10 @@ class Channel:
         """With which code the other side finished; None while it goes on."""
         return self._ended
 
-    async def read(self) -> bytes:
-        """The next bytes; empty at the end. What was read before is dealt with for good by the time of this call.
+    async def read(self, maximum: int = AT_ONCE) -> bytes:
+        """What has arrived, at most about ``maximum`` bytes; empty at the end.
+
+        What was read before is dealt with for good by the time of this call.
 
         Raises :class:`ChannelLost`.
         """
@@ -72,15 +77,23 @@ class Channel:
             await self._wait()
         if not self._arrived:
             return b""
-        data = self._arrived.popleft()
+        data = self._take(maximum)
         self._in_hand = len(data)
         return data
+
+    def _take(self, maximum: int) -> bytes:
+        pieces = [self._arrived.popleft()]
+        size = len(pieces[0])
+        while self._arrived and size + len(self._arrived[0]) <= maximum:
+            pieces.append(self._arrived.popleft())
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
     async def write(self, data: bytes) -> None:
         """Raises :class:`ChannelLost`."""
         rest = memoryview(data)
         while rest:
-            taken = self._stream.write(bytes(rest[: self._stream.room]))
+            taken = self._stream.write(rest)
             rest = rest[taken:]
             self._wake()
             if rest:

@@ -54,10 +54,12 @@ class Stream:
         channel: int = frames.TERMINAL,
         capacity: int = CAPACITY,
         window: int = WINDOW,
+        chunk: int = CHUNK,
         received_at: int = 0,
         lazy: bool = False,
     ) -> None:
         self.channel = channel
+        self.chunk = chunk
         self.capacity = capacity
         self.window = window
         # Sending: _kept holds [_start, _start + len); the peer has dealt with everything before _start.
@@ -101,7 +103,7 @@ class Stream:
         """Whether the peer has dealt with everything written."""
         return not self._kept
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Take as much of ``data`` as there is room for; returns how many bytes were taken."""
         taken = data[: self.room]
         self._kept += taken
@@ -232,11 +234,12 @@ class Stream:
         return frames.ack(self._consumed, self.window, channel=self.channel)
 
     def _next_data(self) -> Frame | None:
-        size = min(CHUNK, self.written - self._next, self._limit - self._next)
+        size = min(self.chunk, self.written - self._next, self._limit - self._next)
         if size <= 0:
             return None
         at = self._next - self._start
-        frame = frames.data(bytes(self._kept[at : at + size]), self._next, channel=self.channel)
+        with memoryview(self._kept) as kept:  # one copy, not two
+            frame = frames.data(bytes(kept[at : at + size]), self._next, channel=self.channel)
         self._next += size
         return frame
 

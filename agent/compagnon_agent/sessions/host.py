@@ -73,6 +73,7 @@ class SessionHost:
         around = Around(
             desk=self._desk,
             write_down=self._audit.record,
+            state=self._settings.folder,
             withdraw=lambda capability: self._store.withdraw_capability(request.session_id, capability),
         )
         return CallSession(

@@ -9,6 +9,7 @@ from .capability import Capability
 
 TERMINAL = "terminal"
 _CLASSES: Mapping[str, tuple[str, str]] = {
+    "files": ("files.capability", "Files"),
     "processes": ("processes", "Processes"),
     "chat": ("chat", "Chat"),
 }

@@ -60,7 +60,7 @@ def exception_handlers(settings: Settings) -> ExceptionHandlersMap:
         assert isinstance(error, AppError)
         message = gettext(error.message, **error.params)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
-        return _answer(request, error.status, message, headers=headers)
+        return _answer(request, error.status, message, headers=headers, code=getattr(error, "code", ""))
 
     def refuse_http(request: AnyRequest, error: Exception) -> Response[Any]:
         assert isinstance(error, HTTPException)
@@ -112,14 +112,14 @@ def _greet(request: AnyRequest, settings: Settings) -> None:
 
 
 def _answer(
-    request: AnyRequest, status: int, message: str, *, headers: Mapping[str, str] | None = None
+    request: AnyRequest, status: int, message: str, *, headers: Mapping[str, str] | None = None, code: str = ""
 ) -> Response[Any]:
     title = gettext(TITLES.get(status, TITLES[400]))
     text = message or gettext(MESSAGES.get(status, MESSAGES[400]))
     if request.headers.get("hx-request") == "true":
         return _toast(request, status, message or f"{title}. {text}", headers)
     if "text/html" not in request.headers.get("accept", ""):
-        content = {"error": text, "status": status, "request": _context(request).request_id}
+        content = {"error": text, "status": status, "code": code, "request": _context(request).request_id}
         return Response(content, status_code=status, headers=dict(headers or {}))
     shown = {"status": status, "title": title, "message": text, "phrase": _phrase(status)}
     return page(request, "shell/error.html", status_code=status, headers=headers, **shown)

@@ -2,7 +2,7 @@
 
 A route widens the policy for itself only: ``opt={"terminal_styles": True}`` lets scripts add ``<style>`` elements
 (xterm.js does), ``opt={"wasm": True}`` lets them compile WebAssembly (asciinema-player does), ``opt={"cache": True}``
-lets a route that sets its own Cache-Control keep it.
+lets a route that sets its own Cache-Control keep it. ``opt={"sandbox": True}`` is for bytes that are somebody else's.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ HSTS = "max-age=31536000; includeSubDomains"
 
 def content_security_policy(opt: Mapping[str, Any], *, secure: bool) -> str:
     """Everything from this server, nothing inline; see the module's text for what a route may widen."""
+    if opt.get("sandbox"):
+        return "default-src 'none'; sandbox; frame-ancestors 'none'"
     script = "'self' 'wasm-unsafe-eval'" if opt.get("wasm") else "'self'"
     style = "'self' 'unsafe-inline'" if opt.get("terminal_styles") else "'self'"
     rules = [

@@ -1,0 +1,1 @@
+"""``files``: look at the files of this machine, and carry them both ways."""

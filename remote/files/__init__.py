@@ -1,0 +1,1 @@
+"""The files of a machine: looked at, and carried both ways."""
