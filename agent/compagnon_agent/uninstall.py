@@ -31,9 +31,15 @@ def remove_state(folder: Path) -> None:
 
 
 def own_files(folder: Path) -> list[Path]:
-    names = (identity.KEY_FILE, identity.IDENTITY_FILE, policy.POLICY_FILE, agreements.AGREEMENT_FILE,
-             audit.AUDIT_FILE, *audit.OLDER, RELEASE_KEY_FILE, local.SOCKET_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm")  # fmt: skip
-    return [folder / name for name in names]
+    private = (
+        identity.KEY_FILE,
+        identity.IDENTITY_FILE,
+        RELEASE_KEY_FILE,
+        policy.POLICY_FILE,
+        agreements.AGREEMENT_FILE,
+    )
+    kept = (audit.AUDIT_FILE, *audit.OLDER, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm", local.SOCKET_FILE)
+    return [folder / name for name in (*private, *kept)]
 
 
 def remove_folder(folder: Path) -> None:
