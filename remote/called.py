@@ -17,27 +17,46 @@ from remote.sessions.calling import Calling
 from remote.sessions.model import Capability
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
+from remote.tunnels import web as tunnel_web
+from remote.tunnels.service import Tunnels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
+    kernel: Kernel
     chats: Chats
     files: Files
+    tunnels: Tunnels
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
-        return [*chat_web.handlers(), *file_web.handlers()]
+        return [
+            *chat_web.handlers(),
+            *file_web.handlers(),
+            *tunnel_web.handlers(self.tunnels, self.kernel.settings),
+        ]
 
     @property
     def dependencies(self) -> Mapping[str, object]:
-        return {"chats": self.chats, "files": self.files}
+        return {
+            "chats": self.chats,
+            "files": self.files,
+            "tunnels": self.tunnels,
+        }
 
     @property
     def lifespan(self) -> Sequence[Callable[[], AbstractAsyncContextManager[None]]]:
-        return [self.chats.running]
+        return [self.chats.running, self.tunnels.running]
 
 
 def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms) -> Called:
     chats = Chats(kernel, sessions=sessions, calling=calling)
     rooms.makers[Capability.CHAT] = chats.room
-    return Called(chats=chats, files=Files(kernel, calling))
+    tunnels = Tunnels(kernel, sessions=sessions, calling=calling, rooms=rooms)
+    rooms.makers[Capability.TUNNEL] = tunnels.room
+    return Called(
+        kernel=kernel,
+        chats=chats,
+        files=Files(kernel, calling),
+        tunnels=tunnels,
+    )

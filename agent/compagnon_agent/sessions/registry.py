@@ -12,6 +12,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "files": ("files.capability", "Files"),
     "processes": ("processes", "Processes"),
     "chat": ("chat", "Chat"),
+    "tunnel": ("tunnel", "Tunnel"),
 }
 
 

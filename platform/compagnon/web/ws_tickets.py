@@ -24,17 +24,17 @@ RETURNING member_id
 
 
 class WsTickets:
-    """Issue in the page's handler; redeem once, within 30 seconds, in the WebSocket's."""
+    """Issue in the page's handler; redeem once, within its seconds (30 if nothing else is said), in the WebSocket's."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def issue(self, member_id: int, purpose: str) -> str:
+    async def issue(self, member_id: int, purpose: str, *, seconds: int = SECONDS) -> str:
         """A ticket for one WebSocket. ``purpose`` names what it opens: ``session:4f…`` (200 characters at most)."""
         if not 0 < len(purpose) <= PURPOSE_LIMIT:
             raise ValueError("a ticket's purpose has 1 to 200 characters")
         ticket = secrets.token_urlsafe(32)
-        values = {"hash": _hash(ticket), "member": member_id, "purpose": purpose, "seconds": SECONDS}
+        values = {"hash": _hash(ticket), "member": member_id, "purpose": purpose, "seconds": seconds}
         async with self._db.transaction() as conn:
             await conn.execute(FORGET)
             await conn.execute(INSERT, values)
