@@ -40,6 +40,7 @@ from compagnon.app.wiring import Services, build_services, running
 from compagnon.audit import Actor
 from compagnon.settings import Settings
 from kb.articles.model import Content, ImportedArticle, Solution
+from kb.search import store as search_store
 from kb.search.model import IndexPhase
 
 SEARCHERS = 20
@@ -122,11 +123,18 @@ async def load(services: Services, texts: Iterator[tuple[str, str]], tickets: in
 
 
 async def index_ready(services: Services) -> None:
-    """The server looks at the index when it starts, and builds it anew where the analysis is another one now."""
+    """The server looks at the index when it starts, builds it anew where the analysis is another one now, and brings in
+    what changed meanwhile: thousands of articles of which an hourly look says that their review is due.
+    """
     async with running(services, background=False):
         await asyncio.sleep(5)
-        while (await services.kb.search.progress()).phase is not IndexPhase.READY:
+        while (await services.kb.search.progress()).phase is not IndexPhase.READY or await _waiting(services):
             await asyncio.sleep(1)
+
+
+async def _waiting(services: Services) -> int:
+    async with services.kernel.db.connection() as conn:
+        return await search_store.waiting(conn)
 
 
 async def _put(services: Services, batch: Sequence[ImportedArticle]) -> None:

@@ -57,8 +57,13 @@ class Indexer:
         return state.phase == "ready" and self._engine.stamp == state.stamp and ahead in {0, 1}
 
     async def rebuild(self, report: Report | None = None) -> int:
-        """Build the whole index beside the present one, then swap. Returns the number of documents."""
+        """Build the whole index beside the present one, then swap. Returns the number of documents.
+
+        Changes that were waiting when it began are in what was read, and done with it; later ones are applied after it.
+        """
         total = await self._expected()
+        async with self._db.connection() as conn:
+            covered = await store.untried(conn)
         await self._say(store.begin, total)
         await asyncio.to_thread(self._engine.begin)
         try:
@@ -70,6 +75,7 @@ class Indexer:
             raise
         async with self._db.transaction() as conn:
             await store.ready(conn, self._engine.stamp, self._engine.generation, done)
+            await store.done(conn, covered)
             await events.publish(conn, TOPIC, "ready")
         return done
 

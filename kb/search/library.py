@@ -50,6 +50,18 @@ class Library:
         self.evidence: Evidence | None = None
         self.reranker: Reranker | None = None
 
+    async def prepare(self) -> None:
+        """Open the index that is there and read its words: a second or two that no question should wait for."""
+
+        def work() -> None:
+            self._engine.open()
+            self._speller.dictionary()
+
+        try:
+            await asyncio.to_thread(work)
+        except IndexBroken as error:
+            log.info("there is nothing to search yet: %s", error)
+
     async def rank(
         self,
         question: Question,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -25,9 +25,11 @@ PAUSE = 2.0  # seconds after a failure
 class Worker:
     """Waits for notifications and applies what changed; builds the index when it is missing, damaged or asked for."""
 
-    def __init__(self, url: str, indexer: Indexer) -> None:
+    def __init__(self, url: str, indexer: Indexer, prepare: Callable[[], Awaitable[None]]) -> None:
+        """``prepare`` is called first: a process searches whether it becomes the worker or not."""
         self._url = url
         self._indexer = indexer
+        self._prepare = prepare
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,6 +54,7 @@ class Worker:
 
     async def _run(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10) as conn:
+            await self._prepare()
             await _become_the_worker(conn)
             await conn.execute(f"LISTEN {store.CHANNEL}")
             while True:

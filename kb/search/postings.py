@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -27,6 +27,7 @@ K1 = 1.2
 B = 0.7
 _LENGTHS = np.array([byte_to_length(byte) for byte in range(256)], np.float32)
 AT_ONCE = 500  # words of the vocabulary read under one lock
+FEW_VALUES = 16  # of a column, for each of which a mask of all documents is kept
 _OVERHEAD = 300  # bytes of a cache entry beside its arrays
 NOTHING: Ids = np.empty(0, np.int64)
 
@@ -103,15 +104,24 @@ class Column:
     values: tuple[str, ...]
     ids: Ids
     numbers: Ids
+    _kept: list[NDArray[np.bool_]] = field(default_factory=list, repr=False, compare=False)
 
     def counts(self, wanted: NDArray[np.bool_]) -> dict[str, int]:
         """How many of the ``wanted`` documents have each value; in time that grows with the documents only."""
-        one_each = len(self.ids) == len(wanted)  # ids are then 0, 1, 2 … when there is a single value
-        if one_each and len(self.values) == 1:
-            each = np.array([np.count_nonzero(wanted)])
+        if len(self.values) <= FEW_VALUES:
+            each = np.array([np.count_nonzero(mask & wanted) for mask in self._masks(len(wanted))], np.int64)
         else:
             each = np.bincount(self.numbers[wanted[self.ids]], minlength=len(self.values))
         return {self.values[number]: int(each[number]) for number in np.flatnonzero(each)}
+
+    def _masks(self, documents: int) -> list[NDArray[np.bool_]]:
+        """Who has each value: counting two masks together is twenty times as fast as picking numbers out."""
+        if len(self._kept) < len(self.values):
+            masks = [np.zeros(documents, bool) for _ in self.values]
+            for number, mask in enumerate(masks):
+                mask[self.ids[self.numbers == number]] = True
+            self._kept[:] = masks  # two threads may make them, of the same numbers
+        return self._kept
 
 
 class SegmentPostings:

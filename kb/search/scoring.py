@@ -92,14 +92,13 @@ class Scorer:
         """The words of the question, as typed, that this document holds (parts of a found identifier are left out), and
         those that it holds only as a synonym, each with that synonym.
         """
-        words = self._question.words
         held = [bool(masks[part][document]) for masks in self._masks]
         shown: dict[str, None] = {}
         meant: dict[tuple[str, str], None] = {}
-        for word, yes in zip(words, held, strict=True):
-            if not yes or word.stop or (word.inside >= 0 and held[word.inside]):
+        for at, word, entries in self._telling:
+            if not held[at] or (word.inside >= 0 and held[word.inside]):
                 continue
-            if origin := self._synonym(word, part, document):
+            if origin := _synonym(entries, part, document):
                 meant[origin] = None
             else:
                 shown[word.text] = None
@@ -110,16 +109,16 @@ class Scorer:
         """Which documents hold each word of the question, in its order."""
         return [self._held[_sought(word)] for word in self._question.words]
 
-    def _synonym(self, word: Word, part: int, document: int) -> tuple[str, str] | None:
-        """The synonym by which alone the document holds the word; None when it holds the word itself."""
-        found = None
-        for entries in self._entries[_sought(word)].values() if any(term.origin for term in word.terms) else ():
-            for entry in entries:
-                if (postings := entry.postings[part]) and postings.holds(document):
-                    if not entry.origin:
-                        return None
-                    found = found or entry.origin
-        return found
+    @cached_property
+    def _telling(self) -> list[tuple[int, Word, list[Entry]]]:
+        """The words that say why a document was found, with their place in the question and, of those that have
+        synonyms, all that they stand for.
+        """
+        telling = [(at, word) for at, word in enumerate(self._question.words) if not word.stop]
+        return [(at, word, self._meanings(word) if any(t.origin for t in word.terms) else []) for at, word in telling]
+
+    def _meanings(self, word: Word) -> list[Entry]:
+        return [entry for entries in self._entries[_sought(word)].values() for entry in entries]
 
     def _weighted_words(self) -> Iterator[tuple[Word, float]]:
         """Each different word once; parts of an identifier count little where the index knows the whole."""
@@ -135,7 +134,7 @@ class Scorer:
         """Add what a word is worth in every field. Returns its share of the whole question's worth."""
         self._check_time()
         entries = self._entries[_sought(word)]
-        every = [entry for fields in entries.values() for entry in fields]
+        every = self._meanings(word)
         known = [entry.worth for entry in every if not entry.origin] or [entry.worth for entry in every]
         share = 0.0 if word.stop or not known else weight * min(known)
         self._held[_sought(word)] = held = [np.zeros(part.documents, bool) for part in self._snapshot.parts]
@@ -220,6 +219,17 @@ class Scorer:
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise SearchTimeout
+
+
+def _synonym(entries: Sequence[Entry], part: int, document: int) -> tuple[str, str] | None:
+    """The synonym by which alone the document holds the word that ``entries`` are of; None when it holds the word."""
+    found = None
+    for entry in entries:
+        if (postings := entry.postings[part]) and postings.holds(document):
+            if not entry.origin:
+                return None
+            found = found or entry.origin
+    return found
 
 
 def _sought(word: Word) -> Sought:

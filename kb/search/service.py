@@ -116,7 +116,7 @@ class Search:
 
     def working(self) -> AbstractAsyncContextManager[None]:
         """The background work of a server process: keeps the index up to date, builds it where it is missing."""
-        return Worker(self._db.url, self._indexer).running()
+        return Worker(self._db.url, self._indexer, self._library.prepare).running()
 
     async def reindex(self, progress: Report | None = None) -> int:
         """Build the index anew from the database while the present one is searched. Returns its number of documents.

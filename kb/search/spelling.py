@@ -27,7 +27,8 @@ TWO_FROM = 8  # letters from which two mistakes are forgiven
 PREFIX = 7  # letters whose deletions are prepared
 BELIEVED = 20  # times as frequent must a neighbour be to be offered for a word that exists
 RARE = 2  # documents
-PAUSE = 2.0  # seconds between two builds
+PAUSE = 2.0  # seconds between two builds, at least
+REST = 20  # times as long as a build took: while an import changes the index without end, it takes 5 % of a core
 FIRST = 1.0  # seconds that a question may wait for the very first one
 
 _Codes = NDArray[np.uint64]
@@ -154,7 +155,7 @@ class Speller:
         self._engine = engine
         self._lock = threading.Lock()
         self._made_for: tuple[str, int] = ("", -1)
-        self._made_at = 0.0
+        self._not_before = 0.0
         self._ready = threading.Event()
         self._building: threading.Thread | None = None
         self._dictionary = Dictionary({})
@@ -169,17 +170,19 @@ class Speller:
         wanted = (self._engine.stamp, self._engine.generation)
         with self._lock:
             busy = self._building is not None and self._building.is_alive()
-            if busy or wanted == self._made_for or time.monotonic() < self._made_at + PAUSE:
+            if busy or wanted == self._made_for or time.monotonic() < self._not_before:
                 return
             self._building = threading.Thread(target=self._build, args=(wanted,), name="spelling", daemon=True)
             self._building.start()
 
     def _build(self, wanted: tuple[str, int]) -> None:
+        begun = time.monotonic()
         try:
             self._dictionary = Dictionary(self._engine.vocabulary())
             self._made_for = wanted
         except IndexBroken as error:
             log.info("no spelling for now: %s", error)
         finally:
-            self._made_at = time.monotonic()
+            now = time.monotonic()
+            self._not_before = now + max(PAUSE, REST * (now - begun))
             self._ready.set()

@@ -12,7 +12,7 @@ from kb.search.model import IndexPhase, Progress
 
 CHANNEL = "compagnon_search"
 LOCK = 0x73656172  # "sear": the process that holds it is the only one that writes the index
-BATCH = 200
+BATCH = 1_000  # changes of one commit: many small ones would be merged again and again
 ATTEMPTS = 8
 
 ADD = "INSERT INTO search_outbox (kind, ref) VALUES (%(kind)s, %(ref)s)"
@@ -26,6 +26,7 @@ UPDATE search_outbox SET attempts = attempts + 1, due_at = now() + interval '1 s
 WHERE id = ANY(%(ids)s)
 """
 WAITING = "SELECT count(*) FROM search_outbox"
+UNTRIED = "SELECT id FROM search_outbox WHERE attempts = 0"
 STATE = "SELECT stamp, generation, phase, done, total FROM search_state"
 COMMITTED = "UPDATE search_state SET generation = %(generation)s, updated_at = now() WHERE stamp = %(stamp)s"
 BEGIN = "UPDATE search_state SET phase = 'building', done = 0, total = %(total)s, updated_at = now()"
@@ -84,6 +85,11 @@ async def later(conn: Connection, ids: Sequence[int]) -> None:
 async def waiting(conn: Connection) -> int:
     row = await (await conn.execute(WAITING)).fetchone()
     return int(row[0]) if row else 0
+
+
+async def untried(conn: Connection) -> list[int]:
+    """The changes that were never tried, by number: those committed before this moment, whatever their order."""
+    return [row[0] for row in await (await conn.execute(UNTRIED)).fetchall()]
 
 
 async def state(conn: Connection) -> State:

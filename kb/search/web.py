@@ -47,7 +47,7 @@ async def search_page(
         context = await _context(search, learning, asked, Page())
         own = {"saved": await saved.of(member), "recent": await learning.recent(member), "keep_days": RETENTION.days}
         return page(request, "kb/search.html", shown="", **{**context, **own})
-    search_pace.take(member.id)
+    await search_pace.take(member.id)
     found = Page() if asked.deep else await _found(search, member, asked)
     answer = _answer(request, asked, await _context(search, learning, asked, found))
     if _counts(request, asked):
@@ -150,7 +150,7 @@ async def search_suggest(
     limit: Annotated[int, Parameter(ge=1, le=10)] = typed.LIMIT,
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
-    search_pace.take(member.id)
+    await search_pace.take(member.id)
     q = read(_fields(request)).text
     found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
     answer = replace(found, groups=shown.typed_groups(ask(q), found, search.in_library))

@@ -16,12 +16,12 @@ from kb.search.analysis import LOCALES
 from kb.search.engine import IndexBroken, Ranked, Ranking, SearchTimeout
 from kb.search.index_folder import RETRIES, IndexFolder
 from kb.search.model import MAX_FACET_VALUES, MAX_LIMIT, Document, Facets, Filters
-from kb.search.postings import Cache, Floats
+from kb.search.postings import Cache, Floats, SegmentPostings
 from kb.search.question import Question
 from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
 from kb.search.snapshot import Mask, Snapshot, take
 from kb.search.whoosh_format import FACETS, Untyped, document_of, fields_of
-from kb.search.whoosh_index import LAYOUT, LibraryIndex
+from kb.search.whoosh_index import LAYOUT, Holders, LibraryIndex
 
 CACHE_BYTES = 128 * 1024 * 1024
 Read = TypeVar("Read")
@@ -126,7 +126,22 @@ class WhooshEngine(IndexFolder):
         """See SearchEngine."""
         latest = {document.key: document for document in documents}
         gone = [key for key in removed if key not in latest]
-        LibraryIndex(self._current_folder()).write(latest.values(), gone)
+        index = LibraryIndex(self._current_folder())
+        index.write(latest.values(), gone, self._holders(index))
+
+    def _holders(self, index: LibraryIndex) -> Holders:
+        """Who has a key, by the segments that are open for searching anyway; one that is not is opened."""
+        opened = {part.postings.name: part.postings for part in self._snapshot.parts}
+        storage = index.open().storage
+
+        def find(segment: Untyped, key: str) -> Sequence[int]:
+            name = segment.segment_id()
+            if name not in opened:
+                opened[name] = SegmentPostings(segment, storage, index.schema, self._cache)
+            found = opened[name].term("key", key)
+            return found.ids.tolist() if found else []
+
+        return find
 
     def begin(self) -> None:
         """See SearchEngine."""

@@ -7,7 +7,7 @@ It is derived data: it is never restored from a backup, it is built anew.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import whoosh
@@ -20,6 +20,8 @@ from kb.search.engine import IndexBroken
 from kb.search.model import Document
 from kb.search.whoosh_format import Untyped
 
+Holders = Callable[[Untyped, str], Iterable[int]]
+"""Of a segment and a key: the numbers of the documents with this key, deleted ones among them."""
 _Index: Untyped = FileIndex
 _Storage: Untyped = FileStorage
 _Reader: Untyped = SegmentReader
@@ -50,11 +52,11 @@ class LibraryIndex:
         except Exception as error:  # whatever unpickling damaged bytes may raise
             raise IndexBroken(f"the index cannot be read ({type(error).__name__})") from error
 
-    def write(self, documents: Iterable[Document], removed: Iterable[str]) -> None:
+    def write(self, documents: Iterable[Document], removed: Iterable[str], holders: Holders) -> None:
         """One commit. Raises IndexBroken."""
         known = manifest.check(self.folder, LAYOUT)
         try:
-            self._commit(documents, removed)
+            self._commit(documents, removed, holders)
         except OSError:
             raise  # a full or read-only disk is no reason to throw the index away
         except Exception as error:
@@ -70,13 +72,13 @@ class LibraryIndex:
         writer.commit(merge=False)
         self._write_manifest(generation=1)
 
-    def _commit(self, documents: Iterable[Document], removed: Iterable[str]) -> None:
+    def _commit(self, documents: Iterable[Document], removed: Iterable[str], holders: Holders) -> None:
         writer = self.start()
         try:
             for key in removed:
-                writer.delete_by_term("key", key)
+                _delete(writer, key, holders)
             for document in documents:
-                writer.delete_by_term("key", document.key)
+                _delete(writer, document.key, holders)
                 writer.add_document(**whoosh_format.fields_of(document))
         except BaseException:
             writer.cancel()
@@ -89,6 +91,14 @@ class LibraryIndex:
     def _files(self) -> list[Path]:
         """The files of the last commit; each is written once and never changed."""
         return [entry for entry in self.folder.iterdir() if entry.suffix in SUFFIXES and entry.is_file()]
+
+
+def _delete(writer: Untyped, key: str, holders: Holders) -> None:
+    """Not by Whoosh's own ``delete_by_term``: it opens every segment anew for each call, and opening one copies it."""
+    for segment in writer.segments:
+        for document in holders(segment, key):
+            if not segment.is_deleted(document):
+                segment.delete_document(document)
 
 
 def merge(writer: Untyped, segments: list[Untyped]) -> list[Untyped]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from kb.search import scoring
 from kb.search.analysis import tokens
 from kb.search.engine import IndexBroken
 from kb.search.model import Document
-from kb.search.postings import K1, B
+from kb.search.postings import FEW_VALUES, K1, B, Column
 from kb.search.question import ask
 from kb.search.whoosh_engine import WhooshEngine
 from kb.search.whoosh_format import FIELD_WEIGHTS
@@ -92,6 +94,34 @@ def test_whoosh_itself_reads_our_postings(engine: WhooshEngine, tmp_path: Path) 
         nom, dns = (word.terms[0].text for word in ask("nom DNS").words)
         assert len(searcher.search(Phrase("title", [nom, dns]))) == 1
         assert len(searcher.search(Phrase("title", [dns, nom]))) == 0
+
+
+def test_a_writer_that_has_not_opened_the_index_replaces_what_it_holds(engine: WhooshEngine, tmp_path: Path) -> None:
+    """It finds the old document in segments that it must open first, and the one that was replaced twice only once."""
+    for title in ("Un écran", "Deux écrans"):
+        writer = WhooshEngine(tmp_path / "search")
+        writer.update([Document(kind="article", id="7", title=title, url="/articles/7")])
+    assert ids(search(engine, "écran")) == ["7"]
+    assert engine.count() == len(LIBRARY)
+    WhooshEngine(tmp_path / "search").update([], ["article:7"])
+    assert ids(search(engine, "écran")) == []
+    assert engine.count() == len(LIBRARY) - 1
+
+
+@pytest.mark.parametrize("count", [1, FEW_VALUES, FEW_VALUES + 1])
+def test_values_are_counted_alike_whether_they_are_few_or_many(count: int) -> None:
+    dice = random.Random(count)
+    having = {number: dice.sample(range(count), dice.randint(0, min(count, 3))) for number in range(200)}
+    pairs = sorted((value, number) for number, values in having.items() for value in values)
+    column = Column(
+        tuple(f"v{value}" for value in range(count)),
+        np.array([number for _, number in pairs], np.int64),
+        np.array([value for value, _ in pairs], np.int64),
+    )
+    for share in (0.0, 0.3, 1.0):
+        wanted = np.array([dice.random() < share for _ in having])
+        plain = Counter(f"v{value}" for number, values in having.items() if wanted[number] for value in values)
+        assert column.counts(wanted) == dict(plain)
 
 
 def test_an_update_keeps_what_was_decoded(engine: WhooshEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,6 +267,27 @@ async def test_reindex_reports_progress_and_counts(search: Search, notes: Notes)
     assert len(await found(search, "imprimante")) == 3
 
 
+async def test_what_waited_when_a_build_began_is_done_with_it_and_what_came_later_is_not_lost(
+    search: Search, notes: Notes, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of changes that an import left are in the new index: applying them again would slow every search."""
+    await notes.write(search, "n1", "Imprimante")
+    await notes.write(search, "n2", "unreadable")  # tried before, and still to be tried
+    async with db.connection() as conn:
+        await conn.execute("UPDATE search_outbox SET attempts = 1 WHERE ref = 'n2'")
+    read = notes.documents
+
+    async def documents() -> AsyncIterator[Document]:
+        async for document in read():
+            yield document
+        await notes.write(search, "n3", "Imprimante")
+
+    monkeypatch.setattr(notes, "documents", documents)
+    assert await search.reindex() == 2
+    async with db.connection() as conn:
+        assert [change.ref for change in await store.due(conn)] == ["n2", "n3"]
+
+
 async def test_reindex_leaves_the_work_to_a_running_server(
     search: Search, notes: Notes, db: Database, tmp_path: Path
 ) -> None:

@@ -111,6 +111,20 @@ def test_the_index_is_asked_for_the_rarer_part_of_the_words() -> None:
     assert ":*" not in two.lead
 
 
+async def test_what_is_expected_of_all_words_of_the_lead_and_of_the_last_comes_from_one_plan(
+    opened: Any, db: Any
+) -> None:
+    for place in range(30):
+        await opened("Imprimante lente" if place < 3 else "Imprimante")
+    async with db.connection() as conn:
+        await conn.execute("ANALYZE tickets")
+        query = record_query("imprimante lente")
+        each = await search_store.expected(conn, every=query.tsquery, lead=query.lead, last=query.last)
+        one = await search_store.expected(conn, every=query.lead, lead="", last="")
+    assert (each.every <= 5, each.lead, each.last <= 5) == (True, 30, True)
+    assert one == Expected(every=30, lead=30, last=30)
+
+
 async def test_every_way_finds_the_same(source: Any, cast: Any, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What PostgreSQL expects decides how it is looked for, never what is found."""
     dice = random.Random(4)

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import random
 import re
+import select
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import errors
@@ -18,6 +21,7 @@ Connection = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+RESTED = 10.0  # seconds without use after which a connection is asked whether it still works
 RETRIED = (psycopg.OperationalError, errors.SerializationFailure, errors.DeadlockDetected)
 
 
@@ -30,13 +34,14 @@ class Database:
 
     def __init__(self, url: str, *, size: int = 10) -> None:
         self.url = url
+        self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=1,
             max_size=size,
             timeout=10,
             open=False,
-            check=AsyncConnectionPool.check_connection,
+            check=self._check,
             configure=_autocommit,  # not in kwargs: procrastinate opens connections of its own with these
             kwargs={"options": "-c timezone=UTC -c jit=off", "application_name": "compagnon"},
         )
@@ -62,7 +67,10 @@ class Database:
         """A connection in autocommit mode, for reads. RuntimeError: this task holds one of this pool already."""
         with self._holding():
             async with self.pool.connection() as conn:
-                yield conn
+                try:
+                    yield conn
+                finally:
+                    self._used[conn] = time.monotonic()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -81,6 +89,16 @@ class Database:
             return
         async with self.connection() as conn:
             yield conn
+
+    async def _check(self, conn: Connection) -> None:
+        """Raise when the connection is of no use any more; the pool then gives another one.
+
+        A server that ends, or ends a connection, closes the socket, and that is seen without asking; asking for each
+        use would cost a page as much as its own statements. A path that went silent is only found by asking.
+        """
+        rested = time.monotonic() - self._used.get(conn, -RESTED)
+        if rested >= RESTED or _has_news(conn):
+            await AsyncConnectionPool.check_connection(conn)
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
@@ -113,6 +131,15 @@ class Database:
                 log.info("database work is tried again (%s)", type(error).__name__)
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
+
+
+def _has_news(conn: Connection) -> bool:
+    """Whether the server sent something, or closed the connection, while nobody used it."""
+    if conn.closed:
+        return True
+    looked = select.poll()  # select() cannot look at numbers above 1,023, which connected agents use up
+    looked.register(conn.fileno(), select.POLLIN)
+    return bool(looked.poll(0))
 
 
 async def _autocommit(conn: Connection) -> None:
