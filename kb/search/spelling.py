@@ -109,7 +109,7 @@ def mistakes(typed: str, meant: str, most: int) -> int:
         before = row_before
         if min(row) > most:
             return most + 1
-    return row[-1]
+    return min(row[-1], most + 1)
 
 
 def _codes(words: Sequence[str]) -> _Codes:
