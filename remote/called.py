@@ -13,6 +13,8 @@ from remote.chat import web as chat_web
 from remote.chat.service import Chats
 from remote.files import web as file_web
 from remote.files.service import Files
+from remote.logs import web as logs_web
+from remote.logs.service import Logs
 from remote.sessions.calling import Calling
 from remote.sessions.model import Capability
 from remote.sessions.rooms import Rooms
@@ -26,6 +28,7 @@ class Called:
     kernel: Kernel
     chats: Chats
     files: Files
+    logs: Logs
     tunnels: Tunnels
 
     @property
@@ -33,6 +36,7 @@ class Called:
         return [
             *chat_web.handlers(),
             *file_web.handlers(),
+            *logs_web.handlers(),
             *tunnel_web.handlers(self.tunnels, self.kernel.settings),
         ]
 
@@ -41,6 +45,7 @@ class Called:
         return {
             "chats": self.chats,
             "files": self.files,
+            "logs": self.logs,
             "tunnels": self.tunnels,
         }
 
@@ -58,5 +63,6 @@ def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms)
         kernel=kernel,
         chats=chats,
         files=Files(kernel, calling),
+        logs=Logs(calling),
         tunnels=tunnels,
     )

@@ -11,6 +11,7 @@ TERMINAL = "terminal"
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "files": ("files.capability", "Files"),
     "processes": ("processes", "Processes"),
+    "logs": ("logs", "Logs"),
     "chat": ("chat", "Chat"),
     "tunnel": ("tunnel", "Tunnel"),
 }

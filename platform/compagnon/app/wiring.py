@@ -29,6 +29,7 @@ from remote.feature import Remote
 from remote.feature import build as build_remote
 from remote.machines.desk import OpenTickets
 from remote.sessions.rooms import Rooms
+from tickets.desk.model import Visibility
 from tickets.feature import Tickets
 from tickets.feature import build as build_tickets
 from tickets.gate import Gate
@@ -92,6 +93,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         ],
     )
     remote.desk.open_tickets = _tickets_to_act_on(tickets)
+    remote.called.logs.notes = _Notes(tickets=tickets)
     return Services(kernel=kernel, kb=kb, procedures=procedures, remote=remote, tickets=tickets)
 
 
@@ -106,6 +108,16 @@ class _ForArticles:
 
     async def environments_in_force(self) -> Mapping[str, datetime]:
         return await self.procedures.environments.in_force()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notes:
+    """What a session's page takes along to the ticket."""
+
+    tickets: Tickets
+
+    async def note(self, ticket_id: int, member: Member, text: str) -> None:
+        await self.tickets.desk.say(ticket_id, member, text, Visibility.INTERNAL)
 
 
 def _tickets_to_act_on(tickets: Tickets) -> OpenTickets:

@@ -1,0 +1,1 @@
+"""What a machine writes down about itself, read, searched and followed."""
