@@ -52,6 +52,11 @@ from remote.sessions.calling import Calling
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
 from remote.sessions.web import agent_session_handler
+from remote.ssh import web as ssh_web
+from remote.ssh import web_access as ssh_access_web
+from remote.ssh.feature import Ssh
+from remote.ssh.feature import build as build_ssh
+from remote.ssh.panels import device_panel, devices_panel
 
 if TYPE_CHECKING:
     from kb.search.service import Search
@@ -72,6 +77,7 @@ class Remote:
     sessions: Sessions
     recordings: Recordings
     calling: Calling
+    ssh: Ssh
     retentions: Retentions
     policies: Policies
     called: Called
@@ -98,6 +104,7 @@ def build(
     calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, environments)
     called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms)
+    ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate)
     rooms.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
     _listen(link, drift)
@@ -108,6 +115,7 @@ def build(
     )
     policies = Policies(kernel, link)
     desk.machine_panels.append(agreement_panel(policies, link.machines))
+    desk.machine_panels.append(device_panel(ssh))
     search.record_source(MachineRecords(kernel.db))
     search.preview("machine", previewer(link.machines))
     search.record_source(RecordingRecords(kernel.db))
@@ -119,11 +127,12 @@ def build(
         calling=calling,
         called=called,
         releases=releases,
+        ssh=ssh,
         link=link,
         desk=desk,
         policies=policies,
         retentions=(retentions := Retentions(kernel, rooms.recordings)),
-        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases, policies),
+        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases, policies, ssh),
     )
 
 
@@ -137,6 +146,7 @@ def _feature(
     retentions: Retentions,
     releases: Releases,
     policies: Policies,
+    ssh: Ssh,
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
 
@@ -172,6 +182,8 @@ def _feature(
             *process_web.handlers(),
             *called.handlers,
             *release_web.handlers(link, kernel.settings),
+            *ssh_web.handlers(),
+            *ssh_access_web.handlers(),
         ],
         dependencies={
             "machines": link.machines,
@@ -184,6 +196,7 @@ def _feature(
             "retentions": retentions,
             "policies": policies,
             "releases": releases,
+            "ssh": ssh,
         },
         nav=[
             NavItem(
@@ -201,9 +214,21 @@ def _feature(
             ),
         ],
         topics={"machine": anyone, "machines": anyone, "session": anyone, "releases": administrators},
-        client_panels=[client_panel(link.machines), policy_panel(policies), retention_panel(retentions)],
+        client_panels=[
+            client_panel(link.machines),
+            devices_panel(ssh),
+            policy_panel(policies),
+            retention_panel(retentions),
+        ],
         dashboard_panels=[dashboard_panel(link.machines)],
-        lifespan=[rooms.watching, sessions.running, *called.lifespan, scheduler.running, lambda: _presence(link)],
+        lifespan=[
+            rooms.watching,
+            sessions.running,
+            *called.lifespan,
+            scheduler.running,
+            lambda: _presence(link),
+            ssh.agents.running,
+        ],
         tasks=tasks,
     )
 

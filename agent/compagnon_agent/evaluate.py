@@ -13,10 +13,10 @@ import time
 from collections.abc import Sequence
 
 from . import execute
-from .checks.native import compare, finish
 from .checks.public import public_files
 from .looking import COMMAND, Sight, reads
 from .protocol.checks import Check, CheckResult, Outcome, check_codec, command_of
+from .protocol.verdict import compare, finish
 from .protocol.wire import JSON, WireError, dumps, loads, record
 
 DEFAULT_LIMIT = 15.0

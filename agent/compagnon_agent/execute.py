@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .protocol.manifest import Shell
-from .protocol.messages import OUTPUT_LIMIT
+from .protocol.output import Tail, plain
 
 TERM_GRACE = 2.0
 PIPE_GRACE = 0.5
 """Seconds to wait for output after the command ended: a service it started may hold the pipe for ever."""
+
+__all__ = ["CannotRun", "Outcome", "Tail", "argv", "environment", "plain", "run"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -40,22 +41,6 @@ class Outcome:
     stdout: bytes
     stderr: bytes
     timed_out: bool = False
-
-
-class Tail:
-    """Keeps the last ``limit`` bytes of what it is fed."""
-
-    def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
-        self._limit = limit
-        self._data = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        self._data += data
-        if len(self._data) > 2 * self._limit:
-            del self._data[: -self._limit]
-
-    def value(self) -> bytes:
-        return bytes(self._data[-self._limit :])
 
 
 def argv(shell: Shell, script: str) -> list[str]:
@@ -162,15 +147,3 @@ def signal_group(pid: int, number: int) -> None:
             os.kill(pid, number)
         else:
             os.killpg(pid, number)
-
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def plain(data: bytes, limit: int = OUTPUT_LIMIT) -> str:
-    """Text without terminal escapes and control characters, at most ``limit`` bytes of UTF-8, its end kept."""
-    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROLS.sub("", _ESCAPES.sub("", text))
-    encoded = text.encode()
-    return text if len(encoded) <= limit else encoded[-limit:].decode("utf-8", "ignore")

@@ -8,6 +8,7 @@ credentials or a container. Unknown names and bad values are refused by name.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import tempfile
@@ -76,6 +77,13 @@ def _url(raw: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _networks(raw: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip())) for part in raw.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("expected networks such as 10.0.0.0/8, separated by commas") from None
+
+
 def _database(raw: str) -> str | None:
     if not raw:
         return None
@@ -128,6 +136,12 @@ class Settings:
         365,
         _integer(0, 3650),
         "Recordings are erased this long after their end, unless the client's page says else (0: never).",
+    )
+    ssh_networks: tuple[str, ...] = _setting(
+        (),
+        _networks,
+        "Networks of this machine itself (loopback, link-local) that devices over SSH may be in, separated by commas.",
+        shown="none",
     )
     forwarded_allow_ips: str = _setting(
         "127.0.0.1", _text, "Proxies whose X-Forwarded-* headers are believed, separated by commas."

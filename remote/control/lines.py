@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from compagnon.errors import Unavailable
+from compagnon.errors import AppError, Unavailable
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
@@ -140,6 +140,12 @@ class Lines:
         waiting = self._waiting.get((machine_id, key))
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
+
+    def failed(self, machine_id: int, key: str, error: AppError) -> None:
+        """What was asked cannot be answered, and why: for what plays the agent in this process (``remote.ssh``)."""
+        waiting = self._waiting.get((machine_id, key))
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
 
     async def tell(self, machine_id: int, message: messages.Message) -> None:
         """Send without expecting an answer. Raises Unavailable when the machine is offline."""

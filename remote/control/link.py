@@ -11,7 +11,7 @@ import logging
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -35,7 +35,10 @@ WITHDRAWN = N_("Nobody waits for this any more.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingConsent:
-    """A question that is on a machine's screen now; ``short_code`` is compared by voice. A rule has no ticket."""
+    """A question that is on a machine's screen now; ``short_code`` is compared by voice. A rule has no ticket.
+
+    ``recorded``: nothing can ask there (a device without an agent): a member writes down who agreed.
+    """
 
     request_id: str
     machine_id: int
@@ -45,6 +48,7 @@ class PendingConsent:
     subject: str
     short_code: str
     asked_at: datetime
+    recorded: bool = False
 
 
 ForPerson = messages.ConsentRequest | messages.PolicyProposal
@@ -83,6 +87,9 @@ class AgentLink(Lines):
         """Ask the person at the machine and wait. Raises Unavailable: offline or nobody answered."""
         subject = request.manifest.title if request.manifest else request.reason
         shown = _pending(machine_id, request, kind=request.kind, subject=subject, ticket_id=request.ticket_id)
+        connection = self._connections.get(machine_id)
+        if connection is not None and connection.machine.is_device:
+            shown = replace(shown, recorded=True)
         return steps.by_our_clock(await self._ask_person(shown, request, messages.ConsentAnswer))
 
     async def ask_policy(self, machine_id: int, request: messages.PolicyProposal) -> messages.PolicyAnswer:

@@ -113,10 +113,11 @@ async def serve(wire_: Wire, link: AgentLink, peer: str) -> None:
         return
     except Closed:
         return
-    await _attend(connection, hello, link)
+    await attend(connection, hello, link)
 
 
-async def _attend(connection: AgentConnection, hello: messages.Hello, link: AgentLink) -> None:
+async def attend(connection: AgentConnection, hello: messages.Hello, link: AgentLink) -> None:
+    """Listen to an agent that proved who it is (or that lives in this process: ``remote.ssh.agents``)."""
     machine_id = connection.machine.id
     replaced = link.add(connection)
     try:

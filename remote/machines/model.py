@@ -27,6 +27,13 @@ class MachineState(StrEnum):
     REVOKED = "revoked"
 
 
+class MachineKind(StrEnum):
+    """``DEVICE``: no agent runs on it, the server reaches it over SSH (``remote.ssh``)."""
+
+    AGENT = "agent"
+    DEVICE = "device"
+
+
 class Health(StrEnum):
     """One word for a list: the worst thing that is known."""
 
@@ -40,7 +47,10 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A client's machine. ``failing`` counts checks that fail and are not waived; ``environment`` is a code or None."""
+    """A client's machine. ``failing`` counts checks that fail and are not waived; ``environment`` is a code or None.
+
+    ``public_key`` is its agent's, empty for a device.
+    """
 
     id: int
     name: str
@@ -63,9 +73,15 @@ class Machine:
     approved_at: datetime | None
     approved_by: int | None
     revoked_at: datetime | None
+    kind: MachineKind = MachineKind.AGENT
 
     def __post_init__(self) -> None:  # rows come from PostgreSQL as text
         object.__setattr__(self, "state", MachineState(self.state))
+        object.__setattr__(self, "kind", MachineKind(self.kind))
+
+    @property
+    def is_device(self) -> bool:
+        return self.kind is MachineKind.DEVICE
 
     @property
     def url(self) -> str:
@@ -77,7 +93,7 @@ class Machine:
             return Health(self.state.value)
         if self.failing:
             return Health.DRIFT
-        if not self.online:
+        if not self.online and not self.is_device:
             return Health.OFFLINE
         return Health.SOUND if self.environment and self.checked_at else Health.UNKNOWN
 

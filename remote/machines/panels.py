@@ -10,7 +10,7 @@ from remote.machines.service import Machines
 
 def client_panel(machines: Machines) -> ClientPanel:
     async def panel(_: Member, client_id: int) -> Panel | None:
-        found = await machines.for_client(client_id)
+        found = [machine for machine in await machines.for_client(client_id) if not machine.is_device]
         context = {"machines": found, "client_id": client_id}
         return Panel(template="remote/client_panel.html", context=context, order=20)
 

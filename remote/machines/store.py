@@ -21,7 +21,8 @@ from remote.machines.model import (
 
 # A server that was killed leaves `online` behind: who was not heard of for a minute is offline.
 COLUMNS = """
-m.id, m.name, m.client_id, c.name AS client_name, m.site_id, m.environment, m.state, m.public_key, m.hostname, m.os,
+m.id, m.name, m.client_id, c.name AS client_name, m.site_id, m.environment, m.state,
+coalesce(m.public_key, ''::bytea) AS public_key, m.kind, m.hostname, m.os,
 m.agent_version, m.capabilities, m.online AND m.last_seen_at > now() - interval '60 seconds' AS online, m.last_seen_at,
 m.checked_at, m.failing, m.waived, m.enrolled_at, m.approved_at, m.approved_by, m.revoked_at
 """
@@ -37,8 +38,8 @@ WHERE (%(client_id)s::bigint IS NULL OR m.client_id = %(client_id)s)
   AND (%(environment)s::text IS NULL OR m.environment = %(environment)s)
   AND (CASE WHEN %(state)s::text IS NULL THEN m.state <> 'revoked' ELSE m.state = %(state)s END)
   AND (NOT %(drifting)s OR m.failing > 0)
-  AND (%(online)s::boolean IS NULL
-       OR (m.online AND m.last_seen_at > now() - interval '60 seconds') IS NOT DISTINCT FROM %(online)s)
+  AND (%(online)s::boolean IS NULL OR m.kind = 'agent'
+       AND (m.online AND m.last_seen_at > now() - interval '60 seconds') IS NOT DISTINCT FROM %(online)s)
   AND (%(text)s = '' OR lower(m.name || ' ' || m.hostname) LIKE %(like)s OR lower(c.name) LIKE %(like)s)
   AND (%(after_name)s::text IS NULL OR (lower(m.name), m.id) > (%(after_name)s, %(after_id)s))
 ORDER BY lower(m.name), m.id LIMIT %(limit)s
@@ -47,7 +48,7 @@ COUNTS = """
 SELECT count(*) FILTER (WHERE state = 'approved') AS approved,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'approved' AND failing > 0) AS drifting,
-       count(*) FILTER (WHERE state = 'approved'
+       count(*) FILTER (WHERE state = 'approved' AND kind = 'agent'
                         AND NOT (online AND last_seen_at > now() - interval '60 seconds')) AS offline
 FROM machines
 """

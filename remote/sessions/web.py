@@ -104,6 +104,7 @@ async def _context(session: Session, member: Member, sessions: Sessions, desk: D
     return {
         "session": session,
         "environment": machine.environment,
+        "machine": machine,
         "participants": await sessions.participants(session.id),
         "visit": await sessions.visit(session),
         "capabilities": [capability for capability in Capability if capability in machine.capabilities],
@@ -310,12 +311,13 @@ async def serve_agent(
     try:
         signature = connection.proof.sign(link.identity, "welcome")
         await connection.send(messages.Welcome(signature=signature))
-        await _serve_room(wire_, rooms, session)
+        await serve_room(wire_, rooms, session)
     except Closed:
         pass
 
 
-async def _serve_room(wire_: Wire, rooms: Rooms, session: Session) -> None:
+async def serve_room(wire_: Wire, rooms: Rooms, session: Session) -> None:
+    """The agent's connection and the session's room, until one of them goes. Raises Closed."""
     if session.state is not SessionState.OPEN:
         reason = session.end_reason.value if session.end_reason else "lost"
         await wire_.send(frames.close(reason).encode())

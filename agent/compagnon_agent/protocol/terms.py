@@ -43,11 +43,15 @@ class ConsentKind(StrEnum):
 
 
 class ConsentSource(StrEnum):
-    """What answered: the desktop's dialog, a prompt in a terminal, the policy file, or nobody."""
+    """What answered: the desktop's dialog, a prompt in a terminal, the policy file, or nobody.
+
+    ``RECORD``: a member wrote down who agreed, for a device without an agent; no agent makes a grant of it.
+    """
 
     DIALOG = "dialog"
     TERMINAL = "terminal"
     POLICY = "policy"
+    RECORD = "record"
     NONE = "none"
 
 

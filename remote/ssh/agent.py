@@ -1,0 +1,240 @@
+"""One device's agent, in this process: it answers the control messages that an agent would answer.
+
+What an agent decides by itself is decided here by ``consents.granted``, from what members wrote down; what it cannot
+find out over SSH it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import uuid
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+
+from compagnon.errors import AppError, Conflict, Unavailable
+from compagnon_agent.protocol import messages, signing
+from compagnon_agent.protocol.checks import CheckError, CheckResult
+from compagnon_agent.protocol.manifest import digest
+from compagnon_agent.protocol.parameters import ParameterError, validate_all
+from compagnon_agent.protocol.signing import NONCE_LENGTH, SIGNATURE_LENGTH
+from remote.control.connection import AgentConnection, Closed, Proof
+from remote.control.link import WITHDRAWN
+from remote.control.web import attend
+from remote.machines.model import Machine
+from remote.sessions.model import Capability, EndReason, Session, SessionState
+from remote.sessions.web import serve_room
+from remote.ssh.consents import Asked, values_digest
+from remote.ssh.errors import Broken
+from remote.ssh.idle import IdleLink
+from remote.ssh.model import Consent
+from remote.ssh.pipe import Pipe
+from remote.ssh.schedule import LIMIT, DeviceSchedule
+from remote.ssh.service import CAPABILITIES
+from remote.ssh.shell import Shell
+
+if TYPE_CHECKING:
+    from remote.ssh.agents import DeviceAgents
+
+log = logging.getLogger(__name__)
+VERSION = "ssh"
+
+
+class DeviceAgent:
+    """See the module. ``run`` ends when the device is revoked or the server stops."""
+
+    def __init__(self, of: DeviceAgents, machine: Machine) -> None:
+        self._of = of
+        self._machine = machine
+        self._pipe = Pipe(self._hear, self._hung_up)
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._schedule = DeviceSchedule(self._look, self._say, self._cannot)
+
+    async def run(self) -> None:
+        nonce = secrets.token_bytes(NONCE_LENGTH)
+        proof = Proof(signing.CONTROL, self._machine.id, nonce, nonce)
+        hello = messages.Hello(
+            machine_id=self._machine.id, nonce=nonce, signature=bytes(SIGNATURE_LENGTH), version=VERSION,
+            capabilities=CAPABILITIES,
+        )  # fmt: skip
+        self._do("schedule", self._schedule.run())
+        try:
+            await attend(AgentConnection(self._pipe.wire, self._machine, proof), hello, self._of.link)
+        finally:
+            for task in list(self._working.values()):
+                task.cancel()
+            await asyncio.gather(*self._working.values(), return_exceptions=True)
+
+    def _hung_up(self) -> None:
+        self._do("hang up", self._pipe.hang_up())
+
+    async def _hear(self, data: str | bytes) -> None:
+        """Nothing here makes the server wait: what takes time is a task, named by what it answers."""
+        match messages.decode(data):
+            case messages.ConsentRequest() as request:
+                self._do(request.request_id, self._consent(request))
+            case messages.CheckRequest() as request:
+                self._do(request.request_id, self._checks(request))
+            case messages.Execute() as request:
+                self._do(request.attempt_id, self._execute(request))
+            case messages.OpenSession() as request:
+                self._do(request.session_id, self._open(request))
+            case messages.SessionEnded(session_id=session_id, reason=reason) if session_id in self._of.shells:
+                self._of.shells[session_id].end(reason)
+            case messages.Schedule() as schedule:
+                self._schedule.take(schedule)
+            case messages.CheckNow(request_id=request_id):
+                self._schedule.now(request_id)
+            case messages.Cancel(id=id_):
+                self._cancel(id_)
+            case _:
+                pass
+
+    def _do(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        if name in self._working:  # asked twice: the answer to the first is on its way
+            work.close()
+            return
+        task = asyncio.create_task(self._surely(name, work), name=f"device {self._machine.id} {name}")
+        self._working[name] = task
+        task.add_done_callback(lambda _: self._working.pop(name, None))
+
+    async def _surely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("device %s: %s", self._machine.id, name)
+
+    def _cancel(self, id_: str) -> None:
+        task = self._working.get(id_)
+        if task is not None:
+            task.cancel()
+
+    async def _say(self, message: messages.Message) -> None:
+        await self._pipe.say(messages.encode(message))
+
+    # consent
+
+    async def _consent(self, request: messages.ConsentRequest) -> None:
+        """Answered once a member has written down who agreed; no after ``wait`` seconds."""
+        found: Consent | None = None
+        try:
+            asked = self._of.questions[request.request_id] = self._asked(request)
+            found = await self._of.consents.wait_for(asked, float(request.wait))
+        except (ParameterError, CheckError):
+            pass
+        finally:
+            self._of.questions.pop(request.request_id, None)
+        await self._say(_answer(request, found))
+
+    def _asked(self, request: messages.ConsentRequest) -> Asked:
+        """Raises ParameterError: without all its values nobody can agree to a procedure."""
+        if request.manifest is None:
+            return Asked(machine_id=self._machine.id, ticket_id=request.ticket_id, session_id=request.session_id or "")
+        values = validate_all(request.manifest.parameters, request.parameters or {})
+        return Asked(
+            machine_id=self._machine.id, ticket_id=request.ticket_id, digest=digest(request.manifest),
+            values_digest=values_digest(values),
+        )  # fmt: skip
+
+    # checks and steps
+
+    async def _look(self, schedule: messages.Schedule) -> Sequence[CheckResult]:
+        device = await self._of.devices.get(self._machine.id)
+        request = messages.CheckRequest(
+            request_id=str(uuid.uuid4()), checks=schedule.checks, parameters={}, timeout=LIMIT
+        )
+        return await self._of.steps.look(device, request)
+
+    def _cannot(self, request_id: str, error: AppError) -> None:
+        self._of.link.failed(self._machine.id, request_id, error)
+
+    async def _checks(self, request: messages.CheckRequest) -> None:
+        try:
+            device = await self._of.devices.get(self._machine.id)
+            results = await self._of.steps.look(device, request)
+        except (Unavailable, Conflict) as error:
+            self._of.link.failed(self._machine.id, request.request_id, error)
+            return
+        await self._say(messages.CheckResults(request_id=request.request_id, results=results))
+
+    async def _execute(self, request: messages.Execute) -> None:
+        key = f"step:{request.attempt_id}"
+        try:
+            device = await self._of.devices.get(self._machine.id)
+            result = await self._of.steps.result(device, request)
+        except (Unavailable, Conflict) as error:  # nothing was begun
+            self._of.link.failed(self._machine.id, key, error)
+        except asyncio.CancelledError:
+            self._of.link.failed(self._machine.id, key, Unavailable(WITHDRAWN))
+            raise
+        else:
+            await self._say(result)
+
+    # sessions
+
+    async def _open(self, request: messages.OpenSession) -> None:
+        """A terminal is begun once: after a restart of the server its shell is gone, and the session with it."""
+        session = await self._of.sessions.get(request.session_id)
+        consent = await self._of.consents.find(
+            Asked(machine_id=self._machine.id, ticket_id=session.ticket_id, session_id=session.id)
+        )
+        if session.state is not SessionState.OPEN or session.id in self._of.shells:
+            return
+        if consent is None:
+            await self._of.sessions.end(session.id, EndReason.REFUSED, detail="nobody wrote down who agreed")
+        elif session.capability is Capability.FILES:
+            await self._serve(session, IdleLink(), consent)
+        elif session.recorded:
+            await self._of.sessions.end(session.id, EndReason.LOST)
+        else:
+            await self._shell(session, consent, request)
+
+    async def _shell(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
+        try:
+            device = await self._of.devices.get(self._machine.id)
+            shell = Shell(await self._of.connector.connect(device))
+            try:
+                await shell.start(request.columns, request.rows)
+            except (paramiko.SSHException, EOFError, OSError):
+                raise Broken from None
+        except AppError as error:
+            reason = EndReason.OFFLINE if isinstance(error, Unavailable) else EndReason.REFUSED
+            await self._of.sessions.end(session.id, reason, detail=str(error))
+            return
+        self._of.shells[session.id] = shell
+        try:
+            await self._serve(session, shell, consent)
+        finally:
+            del self._of.shells[session.id]
+
+    async def _serve(self, session: Session, link: Shell | IdleLink, consent: Consent) -> None:
+        room = await self._of.rooms.room(session)
+        room.mark(f"consent: {consent.how.value}: {consent.person}")
+        served = asyncio.create_task(_quietly(serve_room(link.pipe.wire, self._of.rooms, session)))
+        try:
+            reason = await link.run()
+        finally:
+            await served
+        if reason is messages.EndReason.LOST:
+            await self._of.sessions.end(session.id, EndReason.LOST)
+
+
+async def _quietly(serving: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(Closed):
+        await serving
+
+
+def _answer(request: messages.ConsentRequest, found: Consent | None) -> messages.ConsentAnswer:
+    if found is None:
+        return messages.ConsentAnswer(
+            request_id=request.request_id, granted=False, source=messages.ConsentSource.NONE,
+            reason="nobody wrote down who agreed",
+        )  # fmt: skip
+    return messages.ConsentAnswer(
+        request_id=request.request_id, granted=True, source=messages.ConsentSource.RECORD, until=found.until,
+        person=f"{found.how.value}: {found.person}",
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""The parts of SSH, built once and handed to the pages."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compagnon.kernel import Kernel
+from procedures.ports import TicketGate
+from remote.control.link import AgentLink
+from remote.sessions.rooms import Rooms
+from remote.sessions.service import Sessions
+from remote.ssh.agents import DeviceAgents
+from remote.ssh.connector import Connector
+from remote.ssh.consents import Consents
+from remote.ssh.credentials import Credentials
+from remote.ssh.dial import Dialler, Direct, NoTunnel
+from remote.ssh.model import Device
+from remote.ssh.service import Devices
+from remote.ssh.steps import Steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ssh:
+    """What the pages, the demo and the tests use."""
+
+    devices: Devices
+    credentials: Credentials
+    connector: Connector
+    consents: Consents
+    agents: DeviceAgents
+
+
+def build(kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, gate: TicketGate) -> Ssh:
+    devices, credentials = Devices(kernel, link.machines), Credentials(kernel)
+    connector = Connector(devices, credentials, _diallers(kernel.settings.ssh_networks))
+    consents = Consents(kernel, gate)
+    agents = DeviceAgents(
+        kernel=kernel, link=link, rooms=rooms, sessions=sessions, devices=devices, connector=connector,
+        consents=consents, steps=Steps(kernel, connector, consents),
+    )  # fmt: skip
+    return Ssh(devices=devices, credentials=credentials, connector=connector, consents=consents, agents=agents)
+
+
+def _diallers(networks: tuple[str, ...]) -> Callable[[Device], Dialler]:
+    direct = Direct([ipaddress.ip_network(network) for network in networks])
+
+    def chosen(device: Device) -> Dialler:
+        return direct if device.via_machine_id is None else NoTunnel()
+
+    return chosen
