@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from . import policy as policies
 from .agreeing import Agreeing
 from .audit import AuditLog
 from .authorise import (
+    CANNOT_WRITE,
     ChecksRequest,
     Decision,
     Grant,
@@ -105,7 +107,7 @@ class Agent:
         self._asking = asyncio.Lock()
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         for attempt_id in store.close_interrupted(self.clock.now()):
-            self.audit.record("step.interrupted", {"attempt": attempt_id})
+            self.audit.note("step.interrupted", {"attempt": attempt_id})
 
     # -- life
 
@@ -137,7 +139,7 @@ class Agent:
     def restart(self, why: str) -> None:
         """End in good order, and be started again."""
         log.warning("restarting: %s", why)
-        self.audit.record("restart", {"why": why})
+        self.audit.note("restart", {"why": why})
         self.again.set()
 
     def reload_policy(self) -> None:
@@ -149,14 +151,12 @@ class Agent:
             return
         if fresh != self.policy:
             self.policy = fresh
-            self.audit.record("policy.changed", {"mode": fresh.mode})
+            self.audit.note("policy.changed", {"mode": fresh.mode})
             self.outbox.put(self.policy_report())
 
     def tell(self, message: Message) -> None:
         """What must not be lost goes through the queue; of all else, what cannot be sent now is left out."""
-        if isinstance(message, QUEUED):
-            self.outbox.put(message)
-        else:
+        if not (isinstance(message, QUEUED) and self.outbox.put(message)):
             self.send(message)
 
     def _fresh_policy(self) -> LocalPolicy:
@@ -167,7 +167,14 @@ class Agent:
         return self.policy.report(self.settings.root_note)
 
     def decide(self, request: Request, write_down: bool = True) -> Decision:
-        """Ask, and write the answer down (a refusal always)."""
+        """Ask, and write the answer down (a refusal always). What cannot be written down is not allowed."""
+        try:
+            return self._decide(request, write_down)
+        except (OSError, sqlite3.Error) as fault:
+            log.error("no decision: %s", fault)
+            return Decision(allowed=False, reason=f"{CANNOT_WRITE} ({fault})")
+
+    def _decide(self, request: Request, write_down: bool) -> Decision:
         self.reload_policy()
         now = self.clock.now()
         if isinstance(request, ChecksRequest | StepRequest):
@@ -190,7 +197,11 @@ class Agent:
         if handler is None:
             log.info("ignored: %s", getattr(message, "name", message.TYPE))
         else:
-            handler(self, message)
+            try:
+                handler(self, message)
+            except (OSError, sqlite3.Error) as fault:
+                log.error("%s: %s", message.TYPE, fault)
+                self.send(Problem(about=message.TYPE, reason=f"{CANNOT_WRITE} ({fault})"[:500]))
 
     def _work(self, about: str, job: Coroutine[Any, Any, None]) -> None:
         if not self.begin(job):
@@ -227,7 +238,7 @@ class Agent:
     async def _step(self, request: Execute) -> None:
         result = await self._steps.attempt(request)
         if result:
-            self.audit.record("step", {"attempt": request.attempt_id, "step": request.step_id, "state": result.state})
+            self.audit.note("step", {"attempt": request.attempt_id, "step": request.step_id, "state": result.state})
             self.send(result)
 
     def _cancel(self, message: messages.Cancel) -> None:
@@ -286,13 +297,11 @@ class Agent:
             return await consent.ask(asked, self.desk)
 
     def _answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant, longest: timedelta) -> None:
+        try:
+            self._write_answer(request, reply, grant)
+        except (OSError, sqlite3.Error) as fault:  # a yes that cannot be kept is none
+            reply = consent.Reply(granted=False, reason=f"{CANNOT_WRITE} ({fault})"[:500])
         granted = reply.granted is True
-        asked: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
-        answered: dict[str, JSON] = {"granted": granted, "source": reply.source, "member": request.member_name}
-        noted: dict[str, JSON] = {"beside": True} if reply.reason == BESIDE else {}
-        self.audit.record("consent", {**asked, **answered, **noted})
-        if granted:
-            self.store.add_grant(grant)
         self.send(
             ConsentAnswer(
                 request_id=request.request_id,
@@ -304,6 +313,15 @@ class Agent:
                 person=(reply.person or consent.person()) if reply.source is not ConsentSource.POLICY else "",
             )
         )
+
+    def _write_answer(self, request: ConsentRequest, reply: consent.Reply, grant: Grant) -> None:
+        granted = reply.granted is True
+        asked: dict[str, JSON] = {"request": request.request_id, "kind": request.kind, "ticket": request.ticket_id}
+        answered: dict[str, JSON] = {"granted": granted, "source": reply.source, "member": request.member_name}
+        noted: dict[str, JSON] = {"beside": True} if reply.reason == BESIDE else {}
+        self.audit.record("consent", {**asked, **answered, **noted})
+        if granted:
+            self.store.add_grant(grant)
 
     # -- at the machine
 
@@ -322,7 +340,7 @@ class Agent:
         self.host.stop()
         self._steps.cancel_all()
         count = self.store.withdraw_all()
-        self.audit.record("consent.withdrawn", {"grants": count})
+        self.audit.note("consent.withdrawn", {"grants": count})
         self.outbox.put(messages.ConsentWithdrawn(reason="all consents were taken back at the machine"))
         return count
 

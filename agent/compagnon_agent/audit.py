@@ -7,8 +7,10 @@ one before it; of the first that is kept nothing can be told about what was befo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from .protocol.wire import JSON, dumps
 
+log = logging.getLogger(__name__)
 AUDIT_FILE = "audit.jsonl"
 FIRST = "0" * 64
 FULL = 5 * 1024 * 1024
@@ -30,6 +33,12 @@ OLDER = tuple(f"audit.{number}.jsonl" for number in range(1, KEPT + 1))
 CONTINUED = "audit.continued"
 """The event in the first line of a file that goes on with another's chain."""
 
+UNSAID = 200
+"""Events that wait in memory while the disk is full; of more, only that there were more is kept."""
+
+LOST = "audit.lost"
+"""Here events are missing that could not be written and were too many to wait."""
+
 TAIL = 64 * 1024
 """Bytes read at start, from the end; more only where these hold no whole line."""
 
@@ -42,6 +51,7 @@ class AuditLog:
         self._path.touch(mode=0o600)
         _close_cut_line(self._path)
         self._size = self._path.stat().st_size
+        self._unsaid: list[tuple[str, Mapping[str, JSON]]] = []
         self._head = _last_hash(self._path if self._size else folder / OLDER[0])
         if not self._size and self._head != FIRST:  # the power went out while the files were changed over
             self._append(CONTINUED, {})
@@ -52,6 +62,27 @@ class AuditLog:
         return self._head
 
     def record(self, event: str, details: Mapping[str, JSON]) -> None:
+        """Raises ``OSError`` when it cannot be written: then what it is about must not happen."""
+        self._catch_up()
+        self._write(event, details)
+
+    def note(self, event: str, details: Mapping[str, JSON]) -> None:
+        """What has happened already: written now, or before anything else as soon as there is room again."""
+        if len(self._unsaid) >= UNSAID:
+            self._unsaid[-1] = (LOST, {})
+        else:
+            self._unsaid.append((event, details))
+        try:
+            self._catch_up()
+        except OSError as fault:
+            log.error("%s could not be written down yet: %s", event, fault)
+
+    def _catch_up(self) -> None:
+        while self._unsaid:
+            self._write(*self._unsaid[0])
+            del self._unsaid[0]
+
+    def _write(self, event: str, details: Mapping[str, JSON]) -> None:
         if self._size >= FULL:
             self._change_over()
         self._append(event, details)
@@ -65,12 +96,21 @@ class AuditLog:
         }
         head = _hash(body)
         line = (dumps({**body, "hash": head}) + "\n").encode()
-        with self._path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            self._cut_back()
+            raise
         self._head = head
         self._size += len(line)
+
+    def _cut_back(self) -> None:
+        """A full disk may have taken half a line: the next one must follow the last whole one."""
+        with contextlib.suppress(OSError):
+            os.truncate(self._path, self._size)
 
     def _change_over(self) -> None:
         files = [self._path, *(self._path.with_name(name) for name in OLDER)]

@@ -20,6 +20,9 @@ from .protocol.messages import ConsentKind, ConsentSource, Phase
 from .protocol.releases import ReleaseManifest
 from .protocol.wire import dumps
 
+CANNOT_WRITE = "this machine cannot write down what is done, so nothing is done: its disk may be full"
+"""The reason for a no where a yes could not be recorded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksRequest:

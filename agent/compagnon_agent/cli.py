@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = Settings.load(folder=options.state_dir, root_note=getattr(options, "root_note", ""))
         status = COMMANDS[options.command](settings, options)
     except (SettingsError, policy.PolicyError, EnrolmentError, ServiceError) as fault:
+        sys.exit(f"compagnon-agent: {fault}")
+    except (OSError, sqlite3.Error) as fault:
         sys.exit(f"compagnon-agent: {fault}")
     except local.NotRunning:
         sys.exit(f"compagnon-agent: no agent is running on {settings.folder}.")

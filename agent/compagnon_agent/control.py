@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -80,7 +81,7 @@ class Control:
             except Untrusted as fault:
                 self._failed("not trusted", str(fault))
                 log.error("%s", fault)
-            except (OSError, WebSocketException, WireError, TimeoutError) as fault:
+            except (OSError, WebSocketException, WireError, TimeoutError, sqlite3.Error) as fault:
                 self._failed("disconnected", why_closed(fault))
                 log.info("%s", why_closed(fault))
             await asyncio.sleep(self._backoff.pause())

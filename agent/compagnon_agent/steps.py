@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from . import execute
-from .authorise import Decision, StepRequest
+from .authorise import CANNOT_WRITE, Decision, StepRequest
 from .evaluate import evaluate, sight_of
 from .looking import BLIND
 from .protocol.checks import CheckError, CheckResult, is_read_only
@@ -86,7 +87,11 @@ class Steps:
 
     async def _journalled(self, request: Execute, step: ManifestStep) -> StepResult:
         started = datetime.now(UTC)
-        if not self._store.start(request.attempt_id, started):
+        try:
+            new = self._store.start(request.attempt_id, started)
+        except sqlite3.Error as fault:
+            return _refused(request, f"{CANNOT_WRITE} ({fault})")
+        if not new:
             known = self._store.attempt(request.attempt_id)
             return known.result if known and known.result else _refused(request, "this attempt was made before")
         try:

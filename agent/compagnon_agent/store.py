@@ -6,6 +6,7 @@ was started and not finished when the agent starts again was interrupted: it is 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -53,12 +54,13 @@ VALUES (:kind, :ticket_id, :until, :source, :digest, :values, :procedure, :risk,
 """
 _GRANTS = """
 SELECT kind, ticket_id, until, source, digest, values_digest, procedure, risk, session_id, capability, target,
-    member_id, member
+    member_id, member, id
 FROM grants WHERE until > :now
 """
 _WITHDRAW_SESSION = "DELETE FROM grants WHERE session_id = :session_id AND kind = 'session'"
 _WITHDRAW_CAPABILITY = f"{_WITHDRAW_SESSION} AND capability = :capability"
 _WITHDRAW_ALL = "DELETE FROM grants"
+_DROP_GRANT = "DELETE FROM grants WHERE id = :id"
 _DROP_OLD_GRANTS = "DELETE FROM grants WHERE until <= :now"
 _START = "INSERT INTO attempts (attempt_id, started) VALUES (:attempt_id, :started) ON CONFLICT DO NOTHING"
 _FINISH = """
@@ -108,6 +110,8 @@ class Store:
         if ("finished",) not in self.db.execute(_ATTEMPT_COLUMNS).fetchall():
             self.db.execute(_ADD_FINISHED)
         self.outbox = Outbox(self.db, self.clock)
+        self._void: set[int] = set()  # ids of grants that were taken back, whether or not they are deleted yet
+        self._unwritten: dict[str, StepResult] = {}
         self._drop_grants_of_another_time()
 
     def close(self) -> None:
@@ -123,6 +127,7 @@ class Store:
         self.outbox.write("latest", _stamp(self.clock.now()))
 
     def add_grant(self, grant: Grant) -> None:
+        self._delete_void()
         self.db.execute(_DROP_OLD_GRANTS, {"now": _stamp(self.clock.now())})
         self.outbox.write("latest", _stamp(self.clock.now()))
         self.db.execute(
@@ -143,16 +148,30 @@ class Store:
                 session_id=row[8], capability=row[9], target=row[10], member_id=row[11], member=row[12],
             )
             for row in self.db.execute(_GRANTS, {"now": _stamp(now)})
+            if row[-1] not in self._void
         ]  # fmt: skip
 
     def withdraw_session(self, session_id: str) -> None:
-        self.db.execute(_WITHDRAW_SESSION, {"session_id": session_id})
+        self._withdraw(_WITHDRAW_SESSION, {"session_id": session_id})
 
     def withdraw_capability(self, session_id: str, capability: str) -> None:
-        self.db.execute(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
+        self._withdraw(_WITHDRAW_CAPABILITY, {"session_id": session_id, "capability": capability})
 
     def withdraw_all(self) -> int:
-        return self.db.execute(_WITHDRAW_ALL).rowcount
+        return self._withdraw(_WITHDRAW_ALL, {})
+
+    def _withdraw(self, query: str, values: dict[str, str]) -> int:
+        """What is taken back is gone at once, also where a full disk keeps it from being deleted."""
+        void = {row[0] for row in self.db.execute(query.replace("DELETE", "SELECT id", 1), values)} - self._void
+        self._void |= void
+        with contextlib.suppress(sqlite3.Error):
+            self._delete_void()
+        return len(void)
+
+    def _delete_void(self) -> None:
+        for number in list(self._void):
+            self.db.execute(_DROP_GRANT, {"id": number})
+            self._void.discard(number)
 
     # -- questions about texts that were answered without a grant
 
@@ -175,20 +194,34 @@ class Store:
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         row = self.db.execute(_LOOK_UP, {"attempt_id": attempt_id}).fetchone()
-        return Attempt(started=datetime.fromisoformat(row[0]), result=self._result(*row[1:])) if row else None
+        if row is None:
+            return None
+        result = self._unwritten.get(attempt_id) or self._result(*row[1:])
+        return Attempt(started=datetime.fromisoformat(row[0]), result=result)
 
     def start(self, attempt_id: str, started: datetime) -> bool:
         """Write the attempt down; False when it was already there (then it must not run)."""
         return self.db.execute(_START, {"attempt_id": attempt_id, "started": _stamp(started)}).rowcount == 1
 
     def finish(self, result: StepResult) -> None:
-        finished = _stamp(self.clock.now())
-        self.db.execute(_FINISH, {"attempt_id": result.attempt_id, "result": encode(result), "finished": finished})
+        """A result that cannot be written (a full disk) is kept in memory until it can; its attempt is journalled."""
+        self._unwritten[result.attempt_id] = result
+        with contextlib.suppress(sqlite3.Error):
+            self._write_results()
+
+    def _write_results(self) -> None:
+        for attempt_id, result in list(self._unwritten.items()):
+            finished = _stamp(self.clock.now())
+            self.db.execute(_FINISH, {"attempt_id": attempt_id, "result": encode(result), "finished": finished})
+            del self._unwritten[attempt_id]
 
     def pending(self) -> Sequence[StepResult]:
         """Finished and not yet acknowledged, oldest first."""
+        with contextlib.suppress(sqlite3.Error):
+            self._write_results()
         rows = self.db.execute(_PENDING).fetchall()
-        return [result for row in rows if (result := self._result(*row))]
+        written = [result for row in rows if (result := self._result(*row))]
+        return [*written, *self._unwritten.values()]
 
     def _result(self, text: str | None, finished: str | None) -> StepResult | None:
         """What is in the journal, as old as it is by now: its own times are by a clock that may be wrong."""
@@ -198,6 +231,7 @@ class Store:
         return replace(message, age=min(MAX_AGE, self.clock.age(datetime.fromisoformat(finished))))
 
     def acknowledge(self, attempt_id: str) -> None:
+        self._write_results()
         self.db.execute(_ACKNOWLEDGE, {"attempt_id": attempt_id})
         self.db.execute(_DROP_OLD_ATTEMPTS, {"kept": KEPT})
 

@@ -12,6 +12,7 @@ from ..banner import Banner
 from ..desk.core import Desk
 from ..identity import Identity
 from ..protocol.messages import ConsentWithdrawn, EndReason, Message, OpenSession, SessionEnded, SessionRefused
+from ..protocol.wire import JSON
 from ..settings import Settings
 from ..store import Store
 from .around import Around
@@ -99,12 +100,10 @@ class SessionHost:
     async def _run(self, session: SessionLink) -> None:
         request = session.request
         self.sessions[session.id] = session
-        self._audit.record(
-            "session.open",
-            {"session": session.id, "member": request.member_name, "capability": request.capability},
-        )
         reason = EndReason.LOST
+        about: dict[str, JSON] = {"member": request.member_name, "capability": request.capability}
         try:
+            self._audit.record("session.open", {"session": session.id, **about})
             async with Banner(request.member_name, request.ticket_id, lambda: self.stop(session.id), self._desk):
                 reason = await session.run()
         except OSError as fault:
@@ -114,7 +113,7 @@ class SessionHost:
             if not self.sessions:
                 self._emptied.set()
             self._store.withdraw_session(session.id)
-            self._audit.record("session.end", {"session": session.id, "reason": reason})
+            self._audit.note("session.end", {"session": session.id, "reason": reason})
             self._send(SessionEnded(session_id=session.id, reason=reason, exit_code=session.exit_code))
 
     def stop(self, session_id: str | None = None) -> int:
