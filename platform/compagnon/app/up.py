@@ -16,6 +16,7 @@ from compagnon.app.database import database_address, prepare
 from compagnon.app.demo import PASSWORD, Demo, accounts, load
 from compagnon.app.demo_agent import beside
 from compagnon.app.server import Server, listen, uvicorn_config
+from compagnon.app.settling import settling
 from compagnon.app.wiring import build_app, build_services, running
 from compagnon.db.pool import probe
 from compagnon.settings import Settings, SettingsError
@@ -84,6 +85,7 @@ async def _serve(settings: Settings, url: str, sock: socket.socket, progress: Pr
         if loaded and loaded.owner and loaded.client_id:
             agent = beside(services, server, loaded.owner, loaded.client_id, progress.done)
             await stack.enter_async_context(agent)
+        await stack.enter_async_context(settling(server.ready))
         await server.serve(sockets=[sock])
     if not server.started:
         raise SettingsError("The server could not start; the reason is logged above.")
