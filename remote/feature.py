@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from compagnon.auth.model import Member, Role
-from compagnon.db import Connection
-from compagnon.errors import Conflict, NotFound
+from compagnon.db import Connection, DatabaseError
+from compagnon.errors import AppError, Conflict, NotFound
 from compagnon.i18n import N_
 from compagnon.jobs import Jobs
 from compagnon.kernel import Kernel
@@ -24,7 +24,7 @@ from remote.called import Called
 from remote.called import build as build_called
 from remote.control.lines import Reports
 from remote.control.link import AgentLink
-from remote.control.web import control_handler, enrol_handler
+from remote.control.web import control_handler, control_socket, enrol_handler
 from remote.machines import web as machine_web
 from remote.machines.desk import Desk
 from remote.machines.drift import Drift
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KEEP_TRIES = 5
-PRESENCE_EVERY = 20.0  # seconds; a machine is offline after 60 without a sign of life
+PRESENCE_EVERY = 10.0  # seconds; a machine is offline 45 to 55 after its last sign of life
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +213,7 @@ def _feature(
                 href="/machines/releases", label=N_("Versions of the agent"), icon="versions", role=Role.ADMINISTRATOR
             ),
         ],
+        sockets={"/agent/control": control_socket(link)},
         topics={"machine": anyone, "machines": anyone, "session": anyone, "releases": administrators},
         client_panels=[
             client_panel(link.machines),
@@ -305,12 +306,13 @@ def _listen(link: AgentLink, drift: Drift) -> None:
 async def _presence(link: AgentLink) -> AsyncIterator[None]:
     async def keep() -> None:
         while True:
-            await asyncio.sleep(PRESENCE_EVERY)
             try:
                 await link.keep_present()
             except Exception:
                 log.exception("presence could not be noted; again in %s seconds", PRESENCE_EVERY)
+            await asyncio.sleep(PRESENCE_EVERY)
 
+    await link.machines.alive()
     task = asyncio.create_task(keep(), name="presence")
     try:
         yield
@@ -318,3 +320,5 @@ async def _presence(link: AgentLink) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        with suppress(AppError, DatabaseError):
+            await link.machines.gone()

@@ -42,17 +42,22 @@ class Wire:
     notices. What looks after several peers uses ``dismiss``, which waits for nobody.
     """
 
-    __slots__ = ("_abort", "_receive", "_send", "closed")
+    __slots__ = ("_abort", "_receive", "_send", "_settle", "closed")
 
     def __init__(self, receive: Receive, send: Send, scope: Scope | None = None) -> None:
         self._receive = receive
         self._send = send
-        self._abort = _abort_of(scope)
+        self._abort = _extension(scope, "abort")
+        self._settle = _extension(scope, "settle")
         self.closed = False
 
     async def accept(self) -> None:
         await self._receive()
         await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+
+    def settle(self) -> None:
+        """For a connection that lasts: the server may forget what only the HTTP handshake needed, headers and all."""
+        self._settle()
 
     async def reject(self) -> None:
         """Answer the handshake with 403 (ASGI: close before accept)."""
@@ -115,11 +120,11 @@ class Wire:
 _leaving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
 
-def _abort_of(scope: Scope | None) -> Callable[[], None]:
-    """How to drop the connection at once; nothing where the server cannot: its own time-outs then end it."""
+def _extension(scope: Scope | None, name: str) -> Callable[[], None]:
+    """How to drop the connection at once, or its handshake; nothing where the server cannot."""
     extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
     found = extensions.get(ABORT)
-    return cast("Callable[[], None]", found["abort"]) if found else _nothing
+    return cast("Callable[[], None]", found[name]) if found else _nothing
 
 
 def _nothing() -> None:

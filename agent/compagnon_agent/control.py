@@ -167,6 +167,9 @@ class Control:
     async def _write(self, socket: ClientConnection, outgoing: asyncio.Queue[Message]) -> None:
         while True:
             message = await outgoing.get()
+            if isinstance(message, Heartbeat):
+                await socket.send("")
+                continue
             try:
                 text = encode(message)
             except WireError as fault:
@@ -177,7 +180,7 @@ class Control:
     async def _beat(self, outgoing: asyncio.Queue[Message]) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            await outgoing.put(Heartbeat(at=datetime.now(UTC)))
+            await outgoing.put(Heartbeat())
 
     async def _report(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
         """Journalled results first, then the queue: in order, a few at a time, never faster than the server likes."""

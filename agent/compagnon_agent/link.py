@@ -14,7 +14,18 @@ from websockets.exceptions import ConnectionClosed
 
 from . import __version__
 from .identity import Identity
-from .protocol.messages import MAX_MESSAGE, Challenge, Hello, Message, Pending, Revoked, Welcome, decode, encode
+from .protocol.messages import (
+    MAX_MESSAGE,
+    Challenge,
+    Heartbeat,
+    Hello,
+    Message,
+    Pending,
+    Revoked,
+    Welcome,
+    decode,
+    encode,
+)
 from .protocol.signing import NONCE_LENGTH, agent_proof, server_proof
 from .protocol.wire import WireError
 
@@ -122,7 +133,7 @@ async def receive(socket: ClientConnection) -> Message:
     data = await socket.recv()
     if isinstance(data, bytes):
         raise WireError("", "must be text")
-    return decode(data)
+    return decode(data) if data else Heartbeat()
 
 
 def why_closed(fault: BaseException) -> str:

@@ -7,6 +7,7 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -17,11 +18,11 @@ from compagnon_agent.protocol.wire import WireError
 from remote import wire
 from remote.control.identity import Identity
 from remote.machines.model import Machine, MachineState
-from remote.machines.service import Machines
 from remote.wire import Closed, Wire
 
 log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 10.0
+HEARTBEAT = ""  # an empty text message, both ways
 BURST = 120.0  # messages an agent may send at once
 RATE = 5.0  # messages a second it may send for ever
 BYTES_BURST = 4 * 1024 * 1024.0
@@ -71,6 +72,10 @@ class AgentConnection:
         """Raises Closed, WireError (too long)."""
         await self.wire.send(messages.encode(message))
 
+    async def beat(self) -> None:
+        """The shortest sign of life. Raises Closed."""
+        await self.wire.send(HEARTBEAT)
+
     async def receive(self) -> messages.Message:
         """The next message. Raises Closed; WireError for nonsense, Refused for too much of it."""
         raw = await self.wire.receive()
@@ -78,7 +83,7 @@ class AgentConnection:
         self._spend(len(raw))
         if isinstance(raw, bytes):
             raise WireError("", "must be text")
-        return messages.decode(raw)
+        return messages.Heartbeat() if raw == HEARTBEAT else messages.decode(raw)
 
     def _spend(self, size: int) -> None:
         passed, self._refilled = self.heard - self._refilled, self.heard
@@ -89,7 +94,7 @@ class AgentConnection:
 
 
 async def greet(
-    wire_: Wire, identity: Identity, machines: Machines, *, purpose: str
+    wire_: Wire, identity: Identity, find: Callable[[int], Awaitable[Machine | None]], *, purpose: str
 ) -> tuple[AgentConnection, messages.Hello]:
     """Challenge the agent and check its answer (``docs/reference/protocol.md``, handshake).
 
@@ -105,7 +110,7 @@ async def greet(
         raise Refused(f"hello: {error}") from None
     if not isinstance(hello, messages.Hello):
         raise Refused("the first message is not a hello")
-    machine = await machines.find(hello.machine_id)
+    machine = await find(hello.machine_id)
     signed = signing.agent_proof(
         purpose=purpose,
         machine_id=hello.machine_id,

@@ -12,20 +12,21 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from compagnon.errors import AppError, Unavailable
+from compagnon.db import DatabaseError
+from compagnon.errors import AppError, Conflict, Unavailable
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
 from procedures.ports import StepReport
 from remote import wire
 from remote.control import steps
+from remote.control.arrivals import Door, Together
 from remote.control.connection import AgentConnection, Closed
 from remote.control.identity import Identity
 from remote.control.inbox import Inbox
-from remote.machines.model import Machine, MachineState
+from remote.machines.model import Arrival, Machine, MachineState
 from remote.machines.service import Machines
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class Lines:
         self.machines = Machines(kernel)
         self.identity = Identity.load(kernel.settings.data_dir)
         self.inbox = Inbox(kernel.db)
+        self.door = Door()
+        self._found = Together(self.machines.find_all)
+        self._arrived = Together(self.machines.arrived)
         self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
         self.release_key: Callable[[], Awaitable[bytes | None]] = _no_key  # what signs versions of the agent
         self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
@@ -92,12 +96,39 @@ class Lines:
                 waiting.set_exception(Unavailable(OFFLINE))
         return True
 
+    async def find(self, machine_id: int) -> Machine | None:
+        return await self._found.ask(machine_id)
+
+    async def arrive(self, connection: AgentConnection, arrival: Arrival) -> None:
+        """The agent proved its key: it is connected from here on, and told whether it is welcome.
+
+        Raises Conflict when the machine was revoked this moment, Closed.
+        """
+        replaced = self.add(connection)
+        if replaced is not None:
+            replaced.wire.dismiss(wire.REPLACED, "replaced")
+        machine = await self._arrived.ask(arrival)
+        if machine is None or machine.state is MachineState.REVOKED:
+            raise Conflict(N_("This machine is revoked already."))
+        connection.machine = machine
+        connection.heard = time.monotonic()
+        if machine.state is MachineState.APPROVED:
+            await self.welcome(connection)
+        else:
+            await connection.send(messages.Pending(signature=connection.proof.sign(self.identity, "pending")))
+
+    async def left(self, connection: AgentConnection) -> None:
+        """The connection has ended."""
+        if self.remove(connection):
+            with contextlib.suppress(AppError, DatabaseError):  # it is offline anyway once nobody vouches for it
+                await self.machines.disconnected(connection.machine)
+
     async def received(self, connection: AgentConnection, message: messages.Message) -> None:
         """One message of an agent. It speaks for its own machine only: answers are looked up under its id."""
         machine_id = connection.machine.id
         match message:
             case messages.Heartbeat():
-                await connection.send(messages.Heartbeat(at=datetime.now(UTC)))
+                await connection.beat()
             case messages.StepResult():
                 await self._step_result(connection, message)
             case messages.CheckResults(request_id=request_id) | messages.ConsentAnswer(request_id=request_id):
@@ -210,16 +241,14 @@ class Lines:
             log.exception("machine %s is back, and something that waited for it failed", machine.id)
 
     async def keep_present(self) -> None:
-        """Called every 20 seconds: note who was heard of, drop the silent, notice what other processes decided."""
+        """Called every 10 seconds: drop the silent, vouch for the others, notice what other processes decided."""
         silent = time.monotonic() - messages.SILENCE
-        heard = [machine_id for machine_id, found in self._connections.items() if found.heard > silent]
         for connection in [found for found in self._connections.values() if found.heard <= silent]:
             connection.wire.dismiss(wire.SILENT, "silent")
-        served = await self.machines.seen(heard)
-        for machine_id in heard:
-            found = self._connections.get(machine_id)
-            if found and (machine_id not in served or found.machine.state is MachineState.PENDING):
-                self._later(self._notice(machine_id))
+            self._later(self.left(connection))  # it may take long to close: nobody is there
+        decided = await self.machines.alive()
+        for machine_id in decided & self._connections.keys():
+            self._later(self._notice(machine_id))
 
     async def _notice(self, machine_id: int) -> None:
         try:

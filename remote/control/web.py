@@ -6,8 +6,7 @@ import base64
 import binascii
 import contextlib
 import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from litestar import Request, asgi, post
@@ -15,17 +14,19 @@ from litestar.enums import ScopeType
 from litestar.exceptions import ClientException, SerializationException
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.response import Response
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
+from compagnon.db import DatabaseError
 from compagnon.errors import AppError, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon_agent.protocol import messages, signing
 from compagnon_agent.protocol.wire import WireError
 from remote import wire
+from remote.control.arrivals import Crowded
 from remote.control.connection import AgentConnection, Refused, greet, is_signed, turn_away
 from remote.control.link import AgentLink
 from remote.machines import bounds
-from remote.machines.model import EnrolRequest, MachineState
+from remote.machines.model import Arrival, EnrolRequest
 from remote.wire import Closed, Wire
 
 log = logging.getLogger(__name__)
@@ -90,8 +91,16 @@ def control_handler(link: AgentLink) -> ASGIRouteHandler:
         if scope["type"] != ScopeType.WEBSOCKET:
             await not_a_websocket(send)
             return
-        peer = wire.address(scope)
-        await serve(Wire(receive, send, scope), link, peer)
+        await control_socket(link)(scope, receive, send)
+
+    return control
+
+
+def control_socket(link: AgentLink) -> ASGIApp:
+    """The same for the server that knows the address: not a frame more than it needs for weeks."""
+
+    def control(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        return serve(Wire(receive, send, scope), link, wire.address(scope))
 
     return control
 
@@ -105,25 +114,24 @@ async def not_a_websocket(send: Send) -> None:
 
 async def serve(wire_: Wire, link: AgentLink, peer: str) -> None:
     """An agent's control connection, from its handshake to its end."""
-    await wire_.accept()
-    try:
-        connection, hello = await greet(wire_, link.identity, link.machines, purpose=signing.CONTROL)
-    except Refused as error:
-        await turn_away(wire_, str(error), peer)
+    connection = await _let_in(wire_, link, peer)
+    if connection is None:
         return
-    except Closed:
-        return
-    await attend(connection, hello, link)
+    await _listen(connection, link)
 
 
 async def attend(connection: AgentConnection, hello: messages.Hello, link: AgentLink) -> None:
-    """Listen to an agent that proved who it is (or that lives in this process: ``remote.ssh.agents``)."""
-    machine_id = connection.machine.id
-    replaced = link.add(connection)
+    """Listen to an agent that lives in this process (``remote.ssh.agents``), as to any other."""
     try:
-        if replaced is not None:
-            replaced.wire.dismiss(wire.REPLACED, "replaced")
         await _arrive(connection, hello, link)
+    except AppError as error:
+        log.warning("machine %s: %s", connection.machine.id, error)
+        return
+    await _listen(connection, link)
+
+
+async def _listen(connection: AgentConnection, link: AgentLink) -> None:
+    try:
         while True:
             await link.received(connection, await connection.receive())
     except Closed:
@@ -131,27 +139,44 @@ async def attend(connection: AgentConnection, hello: messages.Hello, link: Agent
     except WireError as error:
         await _complain(connection, error)
     except Refused as error:
-        log.warning("machine %s: %s", machine_id, error)
+        log.warning("machine %s: %s", connection.machine.id, error)
         await connection.wire.close(wire.TOO_FAST, str(error))
-    except AppError as error:
-        log.warning("machine %s: %s", machine_id, error)
-        await connection.wire.close(wire.TRY_AGAIN, "try again")
+    except (AppError, DatabaseError) as error:
+        log.warning("machine %s: %s", connection.machine.id, error)
+        await connection.wire.close(wire.TRY_AGAIN, "retry after 5")
     finally:
-        if link.remove(connection):
-            with contextlib.suppress(AppError):
-                await link.machines.disconnected(connection.machine)
+        await link.left(connection)
+
+
+async def _let_in(wire_: Wire, link: AgentLink, peer: str) -> AgentConnection | None:
+    """Its handshake, when it is its turn; None for one that was turned away."""
+    await wire_.accept()
+    try:
+        async with link.door.passing():
+            connection, hello = await greet(wire_, link.identity, link.find, purpose=signing.CONTROL)
+            await _arrive(connection, hello, link)
+            wire_.settle()
+            return connection
+    except Crowded as error:
+        await wire_.close(wire.TRY_AGAIN, str(error))
+    except Refused as error:
+        await turn_away(wire_, str(error), peer)
+    except (AppError, DatabaseError) as error:
+        log.warning("an agent could not be let in: %s", error)
+        await wire_.close(wire.TRY_AGAIN, "retry after 5")
+    except Closed:
+        pass
+    return None
 
 
 async def _arrive(connection: AgentConnection, hello: messages.Hello, link: AgentLink) -> None:
-    capabilities = [bounds.text(name, 40) for name in hello.capabilities]
-    version = bounds.text(hello.version, 40)
-    machine_id = connection.machine.id
-    connection.machine = await link.machines.connected(machine_id, version=version, capabilities=capabilities)
-    connection.heard = time.monotonic()
-    if connection.machine.state is MachineState.APPROVED:
-        await link.welcome(connection)
-    else:
-        await connection.send(messages.Pending(signature=connection.proof.sign(link.identity, "pending")))
+    capabilities = tuple(bounds.text(name, 40) for name in hello.capabilities)
+    arrival = Arrival(id=connection.machine.id, version=bounds.text(hello.version, 40), capabilities=capabilities)
+    try:
+        await link.arrive(connection, arrival)
+    except BaseException:
+        await link.left(connection)
+        raise
 
 
 async def _complain(connection: AgentConnection, error: WireError) -> None:

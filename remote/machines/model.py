@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -202,6 +202,15 @@ class MachineFilter:
     online: bool | None = None
     after: tuple[str, int] | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """An agent that proved its key, bounded."""
+
+    id: int
+    version: str
+    capabilities: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from remote.machines.model import (
     CODE_LIFETIME,
     FAILURES_EVERYWHERE,
     FAILURES_PER_ADDRESS,
+    Arrival,
     CheckState,
     EnrolRequest,
     Machine,
@@ -48,6 +50,7 @@ class Machines:
         self._settings = kernel.settings
         self._directory = kernel.directory
         self.budget = Budget()
+        self.node = str(uuid.uuid4())  # this process, among those that agents are connected to
 
     # reading
 
@@ -234,26 +237,37 @@ class Machines:
 
     # what the agents say
 
-    async def connected(self, machine_id: int, *, version: str, capabilities: Sequence[str]) -> Machine:
-        """The agent proved its key. Raises Conflict when the machine was revoked meanwhile."""
+    async def find_all(self, machine_ids: Sequence[int]) -> list[Machine | None]:
+        """Each in its place, None where there is no such machine."""
+        async with self._db.connection() as conn:
+            found = await store.many(conn, machine_ids)
+        return [found.get(machine_id) for machine_id in machine_ids]
+
+    async def arrived(self, arrivals: Sequence[Arrival]) -> list[Machine | None]:
+        """Their agents proved their keys: each machine as it is now, in its place."""
+        machine_ids = [one.id for one in arrivals]
         async with self._db.transaction() as conn:
-            if not await store.connected(conn, machine_id, version=version, capabilities=capabilities):
-                raise Conflict(N_("This machine is revoked already."))
-            machine = await _existing(conn, machine_id)
-            await _publish(conn, machine, "online")
-        return machine
+            await store.arrived(conn, self.node, arrivals)
+            found = await store.many(conn, machine_ids)
+            topics = [f"machine:{machine_id}" for machine_id in sorted(found)]
+            await events.publish_all(conn, [*topics, "machines:all"], "online")
+        return [found.get(machine_id) for machine_id in machine_ids]
 
     async def disconnected(self, machine: Machine) -> None:
         async with self._db.transaction() as conn:
-            if await store.disconnected(conn, machine.id):
+            if await store.disconnected(conn, machine.id, self.node):
                 await _publish(conn, machine, "offline")
 
-    async def seen(self, machine_ids: Sequence[int]) -> set[int]:
-        """Note that these agents were heard of just now; gives those that are still served."""
-        if not machine_ids:
-            return set()
-        async with self._db.connection() as conn:
-            return await store.seen(conn, machine_ids)
+    async def alive(self) -> set[int]:
+        """Vouch for this process and the agents at it. Gives the machines about which was decided lately."""
+        async with self._db.transaction() as conn:
+            await store.alive(conn, self.node)
+            return await store.decided(conn)
+
+    async def gone(self) -> None:
+        """The process stops: its machines are offline until they are connected again."""
+        async with self._db.transaction() as conn:
+            await store.gone(conn, self.node)
 
     async def keep_facts(self, conn: Connection, machine: Machine, raw: Mapping[str, Any], at: datetime) -> None:
         await store.keep_facts(conn, machine.id, Facts.report(raw).as_json(), at)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from compagnon.db import Connection
 from remote.machines.model import (
+    Arrival,
     EnrolmentCode,
     Machine,
     MachineEvent,
@@ -19,13 +20,17 @@ from remote.machines.model import (
     Reported,
 )
 
-# A server that was killed leaves `online` behind: who was not heard of for a minute is offline.
-COLUMNS = """
+# A server that was killed leaves `online` behind: its machines are offline when it was not heard of for a while.
+ONLINE = """
+(m.online AND EXISTS (SELECT FROM agent_nodes n WHERE n.id = m.node AND n.alive_at > now() - interval '45 seconds'))
+"""
+COLUMNS = f"""
 m.id, m.name, m.client_id, c.name AS client_name, m.site_id, m.environment, m.state,
 coalesce(m.public_key, ''::bytea) AS public_key, m.kind, m.hostname, m.os,
-m.agent_version, m.capabilities, m.online AND m.last_seen_at > now() - interval '60 seconds' AS online, m.last_seen_at,
+m.agent_version, m.capabilities, {ONLINE} AS online,
+greatest(m.last_seen_at, (SELECT n.alive_at FROM agent_nodes n WHERE m.online AND n.id = m.node)) AS last_seen_at,
 m.checked_at, m.failing, m.waived, m.enrolled_at, m.approved_at, m.approved_by, m.revoked_at
-"""
+"""  # noqa: S608 - constants
 FROM = "FROM machines m JOIN clients c ON c.id = m.client_id"
 GET = f"SELECT {COLUMNS} {FROM} WHERE m.id = %(id)s"
 BY_KEY = f"SELECT {COLUMNS} {FROM} WHERE m.public_key = %(key)s"
@@ -38,20 +43,18 @@ WHERE (%(client_id)s::bigint IS NULL OR m.client_id = %(client_id)s)
   AND (%(environment)s::text IS NULL OR m.environment = %(environment)s)
   AND (CASE WHEN %(state)s::text IS NULL THEN m.state <> 'revoked' ELSE m.state = %(state)s END)
   AND (NOT %(drifting)s OR m.failing > 0)
-  AND (%(online)s::boolean IS NULL OR m.kind = 'agent'
-       AND (m.online AND m.last_seen_at > now() - interval '60 seconds') IS NOT DISTINCT FROM %(online)s)
+  AND (%(online)s::boolean IS NULL OR m.kind = 'agent' AND {ONLINE} IS NOT DISTINCT FROM %(online)s)
   AND (%(text)s = '' OR lower(m.name || ' ' || m.hostname) LIKE %(like)s OR lower(c.name) LIKE %(like)s)
   AND (%(after_name)s::text IS NULL OR (lower(m.name), m.id) > (%(after_name)s, %(after_id)s))
 ORDER BY lower(m.name), m.id LIMIT %(limit)s
 """  # noqa: S608 - constants
-COUNTS = """
+COUNTS = f"""
 SELECT count(*) FILTER (WHERE state = 'approved') AS approved,
        count(*) FILTER (WHERE state = 'pending') AS pending,
        count(*) FILTER (WHERE state = 'approved' AND failing > 0) AS drifting,
-       count(*) FILTER (WHERE state = 'approved' AND kind = 'agent'
-                        AND NOT (online AND last_seen_at > now() - interval '60 seconds')) AS offline
-FROM machines
-"""
+       count(*) FILTER (WHERE state = 'approved' AND kind = 'agent' AND NOT {ONLINE}) AS offline
+FROM machines m
+"""  # noqa: S608 - constants
 REPORTED = "SELECT facts, facts_at, policy, audit_head, audit_head_at FROM machines WHERE id = %(id)s"
 ADD = """
 INSERT INTO machines (name, client_id, site_id, environment, public_key, hostname, os, agent_version, capabilities)
@@ -69,13 +72,33 @@ DECLARE = """
 UPDATE machines SET environment = %(environment)s, failing = 0, waived = 0, checked_at = NULL
 WHERE id = %(id)s AND state <> 'revoked' AND environment IS DISTINCT FROM %(environment)s
 """
-CONNECTED = """
-UPDATE machines SET online = true, last_seen_at = now(), agent_version = %(version)s, capabilities = %(capabilities)s
-WHERE id = %(id)s AND state <> 'revoked'
+ARRIVED = """
+UPDATE machines m SET online = true, node = %(node)s, last_seen_at = now(), agent_version = r.version,
+    capabilities = ARRAY(SELECT jsonb_array_elements_text(r.capabilities))
+FROM jsonb_to_recordset(%(rows)s) AS r(id bigint, version text, capabilities jsonb)
+WHERE m.id = r.id AND m.state <> 'revoked'
 """
-DISCONNECTED = "UPDATE machines SET online = false, last_seen_at = now() WHERE id = %(id)s AND online"
-SEEN = """
-UPDATE machines SET last_seen_at = now(), online = true WHERE id = ANY(%(ids)s) AND state <> 'revoked' RETURNING id
+MANY = f"SELECT {COLUMNS} {FROM} WHERE m.id = ANY(%(ids)s)"
+DISCONNECTED = """
+UPDATE machines SET online = false, last_seen_at = now() WHERE id = %(id)s AND online AND node = %(node)s
+"""
+ALIVE = """
+INSERT INTO agent_nodes (id) VALUES (%(node)s) ON CONFLICT (id) DO UPDATE SET alive_at = now()
+"""
+# What a server that is gone has left behind, by one that is there.
+LEFT_BEHIND = """
+UPDATE machines m SET online = false, last_seen_at = greatest(m.last_seen_at, n.alive_at)
+FROM agent_nodes n WHERE m.node = n.id AND m.online AND n.alive_at < now() - interval '45 seconds'
+"""
+FORGET_NODES = """
+DELETE FROM agent_nodes n WHERE alive_at < now() - interval '1 hour'
+"""
+GONE = """
+WITH gone AS (DELETE FROM agent_nodes WHERE id = %(node)s)
+UPDATE machines SET online = false, last_seen_at = now() WHERE node = %(node)s AND online
+"""
+DECIDED = """
+SELECT id FROM machines WHERE greatest(approved_at, revoked_at) > now() - interval '5 minutes' ORDER BY id LIMIT 10000
 """
 FACTS = "UPDATE machines SET facts = %(facts)s, facts_at = %(at)s WHERE id = %(id)s"
 AUDIT_HEAD = "UPDATE machines SET audit_head = %(head)s, audit_head_at = %(at)s WHERE id = %(id)s"
@@ -197,18 +220,36 @@ async def declare(conn: Connection, machine_id: int, environment: str | None) ->
     return (await conn.execute(DECLARE, {"id": machine_id, "environment": environment})).rowcount == 1
 
 
-async def connected(conn: Connection, machine_id: int, *, version: str, capabilities: Sequence[str]) -> bool:
-    values = {"id": machine_id, "version": version, "capabilities": list(capabilities)}
-    return (await conn.execute(CONNECTED, values)).rowcount == 1
+async def many(conn: Connection, machine_ids: Sequence[int]) -> dict[int, Machine]:
+    return {machine.id: machine for machine in await _many(conn, MANY, {"ids": list(machine_ids)})}
 
 
-async def disconnected(conn: Connection, machine_id: int) -> bool:
-    return (await conn.execute(DISCONNECTED, {"id": machine_id})).rowcount == 1
+async def arrived(conn: Connection, node: str, arrivals: Sequence[Arrival]) -> None:
+    """Their agents are connected to this node; nothing for machines that are revoked."""
+    rows = [{"id": one.id, "version": one.version, "capabilities": list(one.capabilities)} for one in arrivals]
+    await conn.execute(ARRIVED, {"node": node, "rows": Jsonb(rows)})
 
 
-async def seen(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
-    rows = await (await conn.execute(SEEN, {"ids": list(machine_ids)})).fetchall()
-    return {row[0] for row in rows}
+async def disconnected(conn: Connection, machine_id: int, node: str) -> bool:
+    """False when it is connected to another node by now."""
+    return (await conn.execute(DISCONNECTED, {"id": machine_id, "node": node})).rowcount == 1
+
+
+async def alive(conn: Connection, node: str) -> None:
+    """Vouch for this node and every machine that is connected to it; whom others left behind is offline."""
+    await conn.execute(ALIVE, {"node": node})
+    await conn.execute(LEFT_BEHIND)
+    await conn.execute(FORGET_NODES)
+
+
+async def gone(conn: Connection, node: str) -> None:
+    """The node stops."""
+    await conn.execute(GONE, {"node": node})
+
+
+async def decided(conn: Connection) -> set[int]:
+    """Machines that were approved or revoked in the last minutes, by whichever server process."""
+    return {row[0] for row in await (await conn.execute(DECIDED)).fetchall()}
 
 
 async def keep_facts(conn: Connection, machine_id: int, facts: Mapping[str, Any], at: datetime) -> None:

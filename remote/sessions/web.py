@@ -294,7 +294,7 @@ async def serve_agent(
     await wire_.accept()
     try:
         purpose = signing.session_purpose(session_id)
-        connection, _ = await greet(wire_, link.identity, link.machines, purpose=purpose)
+        connection, _ = await greet(wire_, link.identity, link.find, purpose=purpose)
         session = await sessions.get(session_id)
     except (ValueError, NotFound):
         await wire_.close(wire.NO_SESSION, "no such session")

@@ -258,7 +258,7 @@ def examples() -> list[messages.Message]:
         messages.Welcome(signature=bytes(64)),
         messages.Pending(signature=bytes(64)),
         messages.Revoked(signature=bytes(64), reason="x"),
-        messages.Heartbeat(at=now),
+        messages.Heartbeat(),
         messages.Queued(queue=uid, number=3, age=60, message={"v": 1, "type": "facts_request"}),
         messages.Kept(queue=uid, number=3),
         messages.Dropped(counts={"check_report": 2}),

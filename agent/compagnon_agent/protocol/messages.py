@@ -86,10 +86,12 @@ _values = string_map(text(40, minimum=1), text(MAX_VALUE), MAX_PARAMETERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat(Message):
-    """Both, every :data:`HEARTBEAT` seconds: any message counts as a sign of life."""
+    """Agent, every :data:`HEARTBEAT` seconds, and the server's answer: any message counts as a sign of life.
+
+    On the wire it is an empty text message: two bytes from the server, six from the agent.
+    """
 
     TYPE: ClassVar[str] = "heartbeat"
-    at: Annotated[datetime, instant]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from litestar import Litestar
 
-from compagnon.app.sockets import AbortableWebSocket
+from compagnon.app.sockets import AbortableWebSocket, Config
 from compagnon.settings import Settings, SettingsError
 
 GRACE = 3  # seconds for open requests; live streams and sessions reconnect by themselves
@@ -40,7 +40,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = Config(
         app,
         ws=AbortableWebSocket,
         ws_per_message_deflate=False,  # compressing keystrokes costs memory per connection and gains nothing
@@ -54,6 +54,8 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=30,
     )
+    config.serve_directly(app.state.sockets)
+    return config
 
 
 class Server(uvicorn.Server):

@@ -176,4 +176,6 @@ def build_app(services: Services) -> Litestar:
         async with running(services):
             yield
 
-    return build_web(services.kernel, services.features, lifespan=lifespan)
+    app = build_web(services.kernel, services.features, lifespan=lifespan)
+    app.state.sockets = {path: handler for feature in services.features for path, handler in feature.sockets.items()}
+    return app

@@ -24,6 +24,13 @@ async def publish(conn: Connection, topic: str, kind: str, payload: Mapping[str,
     await conn.execute(INSERT, {"topic": topic, "kind": kind, "payload": Jsonb(dict(payload or {}))})
 
 
+async def publish_all(conn: Connection, topics: Sequence[str], kind: str) -> None:
+    """The same about many things, in one go."""
+    async with conn.cursor() as cursor:
+        rows = [{"topic": topic, "kind": kind, "payload": Jsonb({})} for topic in topics]
+        await cursor.executemany(INSERT, rows)
+
+
 async def since(conn: Connection, topics: Sequence[str], event_id: int) -> list[tuple[int, str, str]]:
     """What happened on these topics after ``event_id``, oldest first, at most 500."""
     return await (await conn.execute(SINCE, {"topics": list(topics), "id": event_id})).fetchall()

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from compagnon.auth.model import Member, Role
 from compagnon.jobs import Jobs
@@ -67,6 +67,7 @@ class Feature:
     topics: Mapping[str, TopicGuard] = field(default_factory=dict)  # topic prefix → who may listen
     client_panels: Sequence[ClientPanel] = ()
     dashboard_panels: Sequence[DashboardPanel] = ()
+    sockets: Mapping[str, ASGIApp] = field(default_factory=dict)  # WebSocket address → handler, past the web framework
     everywhere: Sequence[str] = ()  # templates at the end of every page of a signed-in member
     lifespan: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()  # started and stopped with the server
     tasks: Callable[[Jobs], None] | None = None  # registers background jobs
