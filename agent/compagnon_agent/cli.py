@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     add("stop-session", "End the open remote sessions now.")
     add("withdraw", "Take back every consent; sessions and running steps stop.")
     add("helper", "Show the agent's questions on this desktop (started with it, as the person who is there).")
+    trusting = add("trust-server", "Trust the server's new key, whose digits a technician has read out.")
+    trusting.add_argument("digits", nargs="+", help="twenty-four digits")
+    add("rotate-key", "Make a new key for this machine; the old one is forgotten once the server knows it.")
     add("audit", "Verify the machine's own record of requests and decisions.")
     trust = add("trust-releases", "Pin the co-operative's release key: versions that it signs are taken by themselves.")
     trust.add_argument("key", help="the key as the administrator gives it (base64)")
@@ -211,6 +214,23 @@ def _self_test(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _trust_server(settings: Settings, options: argparse.Namespace) -> int:
+    digits = "".join(options.digits)
+    if not local.call(settings.folder, f"trust {digits}").get("trusted"):
+        print("These are not the digits of the server that was met: nothing was changed.")
+        return 1
+    print("Trusted. The agent connects by itself.")
+    return 0
+
+
+def _rotate_key(settings: Settings, _options: argparse.Namespace) -> int:
+    if not local.call(settings.folder, "rotate-key").get("begun"):
+        print("The agent is not connected: try again when it is.")
+        return 1
+    print("A new key is on its way to the server.")
+    return 0
+
+
 def _audit(settings: Settings, _options: argparse.Namespace) -> int:
     lines, broken = audit.verify(settings.folder)
     if broken:
@@ -248,6 +268,8 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "policy": _policy,
     "stop-session": _stop_session,
     "withdraw": _withdraw,
+    "trust-server": _trust_server,
+    "rotate-key": _rotate_key,
     "audit": _audit,
     "helper": _helper,
     "trust-releases": _trust,

@@ -15,7 +15,19 @@ from websockets.exceptions import WebSocketException
 
 from .agent import CAPABILITIES, Agent
 from .facts import collect, likeness
-from .link import PROTOCOL_ERROR, SILENT, Backoff, Handshake, Untrusted, dial, receive, shake_hands, why_closed
+from .link import (
+    PROTOCOL_ERROR,
+    SILENT,
+    Backoff,
+    Handshake,
+    Untrusted,
+    dial,
+    receive,
+    refused,
+    retry_after,
+    shake_hands,
+    why_closed,
+)
 from .protocol import messages
 from .protocol.messages import (
     HEARTBEAT,
@@ -23,14 +35,18 @@ from .protocol.messages import (
     Facts,
     FactsRequest,
     Heartbeat,
+    KeyChanged,
     Message,
     Pending,
     Revoked,
+    Successor,
     Welcome,
     encode,
 )
 from .protocol.signing import CONTROL
 from .protocol.wire import WireError
+from .rotation import Rotation
+from .signer import apart
 from .tasks import first_of
 
 log = logging.getLogger(__name__)
@@ -72,19 +88,33 @@ class Control:
         self._asked = False
         self._collected: datetime | None = None
         self.status = Status()
+        self.rotation = Rotation(agent.identity, agent.audit, agent.outbox)
         agent.send = self._send
 
     async def run(self) -> None:
         while True:
+            asked = 0.0
             try:
                 await self._once()
             except Untrusted as fault:
                 self._failed("not trusted", str(fault))
                 log.error("%s", fault)
+                if fault.shown:
+                    self.rotation.stranger(fault.shown)
             except (OSError, WebSocketException, WireError, TimeoutError, sqlite3.Error) as fault:
                 self._failed("disconnected", why_closed(fault))
                 log.info("%s", why_closed(fault))
-            await asyncio.sleep(self._backoff.pause())
+                asked = retry_after(fault)
+                if refused(fault):
+                    self.rotation.refused()
+            await asyncio.sleep(self._backoff.pause(asked))
+
+    def rotate_key(self) -> bool:
+        """Make a new key for this machine; False while there is no connection (it is made at the next one)."""
+        return self._outgoing is not None and self._agent.begin(self._change_key())
+
+    async def _change_key(self) -> None:
+        self._send(await self.rotation.change())
 
     def _failed(self, state: str, trouble: str) -> None:
         self.status = Status(state=state, since=datetime.now(UTC), trouble=trouble)
@@ -99,12 +129,20 @@ class Control:
             log.warning("the server reads too slowly: %s is left out", message.TYPE)
 
     async def _once(self) -> None:
-        async with dial(self._agent.identity, "/agent/control") as socket:
-            schedule = self._agent.scheduled.digest
-            handshake, verdict = await shake_hands(
-                socket, self._agent.identity, CONTROL, CAPABILITIES, schedule=schedule
-            )
+        identity = self._agent.identity
+        async with dial(identity, "/agent/control") as socket:
+            async with apart(identity.folder) as signer:
+                handshake, verdict = await shake_hands(
+                    socket,
+                    identity,
+                    CONTROL,
+                    CAPABILITIES,
+                    schedule=self._agent.scheduled.digest,
+                    signer=signer,
+                    key_file=self.rotation.file,
+                )
             self._judge(verdict)
+            self.rotation.met(handshake.server_key)
             outgoing: asyncio.Queue[Message] = asyncio.Queue(OUTGOING)
             serving = asyncio.Event()
             if isinstance(verdict, Welcome):
@@ -135,6 +173,9 @@ class Control:
     def _welcome(self, outgoing: asyncio.Queue[Message], serving: asyncio.Event) -> None:
         self._backoff.reset()
         self._outgoing = outgoing
+        self.rotation.accepted()
+        if self.rotation.wanted:
+            self._agent.begin(self._change_key())
         policy = self._agent.policy_report()
         self._agent.outbox.put(policy, likeness=encode(policy) + self._today())
         serving.set()
@@ -154,13 +195,18 @@ class Control:
                 await socket.close(PROTOCOL_ERROR, "malformed message")
                 raise
             if isinstance(message, Welcome | Pending | Revoked):
-                handshake.verify(message)
+                async with apart(self._agent.identity.folder) as signer:
+                    await handshake.verify(message, signer)
                 self._judge(message)
                 if isinstance(message, Welcome) and not serving.is_set():
                     self._welcome(outgoing, serving)
             elif isinstance(message, FactsRequest):
                 self._asked = True
                 self._facts_wanted.set()
+            elif isinstance(message, Successor):
+                self._agent.begin(self.rotation.announced(message))
+            elif isinstance(message, KeyChanged):
+                self.rotation.changed()
             elif serving.is_set():
                 self._agent.handle(message)
 

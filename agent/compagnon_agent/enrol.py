@@ -8,8 +8,6 @@ import ipaddress
 import json
 import platform
 import socket
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from .protocol.signing import KEY_LENGTH, enrolment_proof
 from .protocol.wire import JSON
 from .release_key import ReleaseKey
 from .settings import SettingsError
+from .web import opened
 
 TIMEOUT = 20.0
 ANSWER_LIMIT = 64 * 1024
@@ -78,13 +77,16 @@ def _os_name() -> str:
 
 
 def _post(url: str, body: dict[str, JSON]) -> object:
+    import urllib.error  # large, and used once
+    import urllib.request
+
     request = urllib.request.Request(  # noqa: S310 - http or https, see server_address
         url,
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "compagnon-agent"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
+        with opened(request, TIMEOUT) as answer:
             return json.loads(answer.read(ANSWER_LIMIT))
     except urllib.error.HTTPError as fault:
         with fault:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from . import __version__
-from .identity import Identity
+from .identity import KEY_FILE, Identity
 from .protocol.messages import (
     MAX_MESSAGE,
     Challenge,
@@ -26,30 +28,39 @@ from .protocol.messages import (
     decode,
     encode,
 )
-from .protocol.signing import NONCE_LENGTH, agent_proof, server_proof
+from .protocol.signing import NONCE_LENGTH, agent_proof, long_fingerprint, server_proof
 from .protocol.wire import WireError
+from .signer import Here, Signer
+from .web import PROXY
 
 OPEN_TIMEOUT = 15.0
 HANDSHAKE_TIMEOUT = 15.0
 PROTOCOL_ERROR = 4000
+NOT_AUTHENTICATED = 4001
 NOT_TRUSTED = 4003
 SILENT = 4008
+TRY_AGAIN = 1013
 
 
 class Untrusted(Exception):
-    """The server is not the one this machine was enrolled with; the text says what to do."""
+    """The server is not the one this machine was enrolled with; the text says what to do. ``shown``: its key."""
+
+    def __init__(self, text: str, *, shown: bytes | None = None) -> None:
+        super().__init__(text)
+        self.shown = shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """The nonces of one connection: verdicts on it are signed over them."""
+    """The nonces of one connection, and the key that the server showed: verdicts are signed over and by them."""
 
     identity: Identity
     purpose: str
+    server_key: bytes
     server_nonce: bytes
     agent_nonce: bytes
 
-    def verify(self, verdict: Welcome | Pending | Revoked) -> None:
+    async def verify(self, verdict: Welcome | Pending | Revoked, signer: Signer) -> None:
         proof = server_proof(
             purpose=self.purpose,
             machine_id=self.identity.machine_id,
@@ -57,15 +68,16 @@ class Handshake:
             agent_nonce=self.agent_nonce,
             verdict=verdict.TYPE,
         )
-        if not self.identity.trusts(verdict.signature, proof):
+        if not await signer.verify(self.server_key, verdict.signature, proof):
             raise Untrusted("The server could not prove that it is the one this machine was enrolled with.")
 
 
 @asynccontextmanager
 async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]:
-    """A WebSocket to ``path``, through the proxy that the environment names, if any."""
+    """A WebSocket to ``path``, through the proxy that ``COMPAGNON_AGENT_PROXY`` or the usual variables name, if any."""
     async with connect(
         identity.websocket(path),
+        proxy=os.environ.get(PROXY) or True,
         max_size=MAX_MESSAGE,
         max_queue=16,
         write_limit=64 * 1024,
@@ -79,50 +91,67 @@ async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]
 
 
 async def shake_hands(
-    socket: ClientConnection, identity: Identity, purpose: str, capabilities: Sequence[str], *, schedule: str = ""
+    socket: ClientConnection,
+    identity: Identity,
+    purpose: str,
+    capabilities: Sequence[str],
+    *,
+    schedule: str = "",
+    signer: Signer | None = None,
+    key_file: str = KEY_FILE,
 ) -> tuple[Handshake, Welcome | Pending | Revoked]:
     """Both sides prove who they are. :class:`Untrusted` when the server cannot; ``WireError`` for nonsense."""
+    signer = signer or Here(identity.folder)
     async with asyncio.timeout(HANDSHAKE_TIMEOUT):
         challenge = await receive(socket)
         if not isinstance(challenge, Challenge):
             raise WireError("", "the handshake must begin with a challenge")
-        if challenge.server_key != identity.server_key:
+        if not identity.knows(challenge.server_key):
             await socket.close(NOT_TRUSTED, "not the server this machine was enrolled with")
-            raise Untrusted(
-                "The server's identity key is not the one this machine was enrolled with. If the co-operative has "
-                "a new server, enrol this machine again; otherwise somebody may be in between."
-            )
+            raise Untrusted(_stranger(challenge.server_key), shown=challenge.server_key)
         handshake = Handshake(
             identity=identity,
             purpose=purpose,
+            server_key=challenge.server_key,
             server_nonce=challenge.nonce,
             agent_nonce=secrets.token_bytes(NONCE_LENGTH),
         )
-        await socket.send(encode(_hello(handshake, capabilities, schedule)))
+        signature = await signer.sign(key_file, _proof(handshake))
+        await socket.send(encode(_hello(handshake, signature, capabilities, schedule)))
         verdict = await receive(socket)
     if not isinstance(verdict, Welcome | Pending | Revoked):
         raise WireError("", "the handshake must end with a verdict")
     try:
-        handshake.verify(verdict)
+        await handshake.verify(verdict, signer)
     except Untrusted:
         await socket.close(NOT_TRUSTED, "no proof of the server's identity")
         raise
     return handshake, verdict
 
 
-def _hello(handshake: Handshake, capabilities: Sequence[str], schedule: str) -> Hello:
-    identity = handshake.identity
-    proof = agent_proof(
+def _stranger(shown: bytes) -> str:
+    return (
+        "The server's identity key is not the one this machine was enrolled with: it shows "
+        f"{long_fingerprint(shown)}. If the co-operative has a new key, a technician reads these digits out to you: "
+        "then run 'compagnon-agent trust-server' with them. Otherwise somebody may be in between."
+    )
+
+
+def _proof(handshake: Handshake) -> bytes:
+    return agent_proof(
         purpose=handshake.purpose,
-        machine_id=identity.machine_id,
+        machine_id=handshake.identity.machine_id,
         server_nonce=handshake.server_nonce,
         agent_nonce=handshake.agent_nonce,
-        server_key=identity.server_key,
+        server_key=handshake.server_key,
     )
+
+
+def _hello(handshake: Handshake, signature: bytes, capabilities: Sequence[str], schedule: str) -> Hello:
     return Hello(
-        machine_id=identity.machine_id,
+        machine_id=handshake.identity.machine_id,
         nonce=handshake.agent_nonce,
-        signature=identity.sign(proof),
+        signature=signature,
         version=__version__,
         capabilities=tuple(capabilities),
         schedule=schedule,
@@ -144,6 +173,19 @@ def why_closed(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {fault}"[:300]
 
 
+def refused(fault: BaseException) -> bool:
+    """Whether the server does not know the key that the handshake used."""
+    close = fault.rcvd if isinstance(fault, ConnectionClosed) else None
+    return close is not None and close.code == NOT_AUTHENTICATED
+
+
+def retry_after(fault: BaseException) -> float:
+    """Seconds that the server asks for: it has too many agents at its door. 0 when it says nothing."""
+    close = fault.rcvd if isinstance(fault, ConnectionClosed) else None
+    found = re.fullmatch(r"retry after ([0-9]{1,3})", close.reason) if close and close.code == TRY_AGAIN else None
+    return float(found[1]) if found else 0.0
+
+
 class Backoff:
     """Full jitter: a random pause between 0 and min(cap, base · 2ⁿ) seconds."""
 
@@ -155,7 +197,10 @@ class Backoff:
     def reset(self) -> None:
         self._failures = 0
 
-    def pause(self) -> float:
+    def pause(self, asked: float = 0.0) -> float:
+        """``asked``: what the server asked for; all that it asked come again within as long once more."""
+        if asked:
+            return asked * random.uniform(1, 2)  # noqa: S311 - spreading load, not a secret
         ceiling = min(self._cap, self._base * 2 ** min(self._failures, 20))
         self._failures += 1
         return random.uniform(0, ceiling)  # noqa: S311 - spreading load, not a secret

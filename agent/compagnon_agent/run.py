@@ -142,6 +142,10 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
                 for grant in agent.store.grants(agent.clock.now())
             ],
         }  # fmt: skip
+    if command == "rotate-key":
+        return {"begun": control.rotate_key()}
+    if command.startswith("trust "):
+        return {"trusted": control.rotation.trust(command)}
     if command == "stop-session":
         return {"stopped": agent.host.stop()}
     if command == "withdraw-policy":

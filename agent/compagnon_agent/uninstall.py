@@ -33,6 +33,7 @@ def remove_state(folder: Path) -> None:
 def own_files(folder: Path) -> list[Path]:
     private = (
         identity.KEY_FILE,
+        identity.NEXT_KEY_FILE,
         identity.IDENTITY_FILE,
         RELEASE_KEY_FILE,
         policy.POLICY_FILE,

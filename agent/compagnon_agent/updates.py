@@ -12,7 +12,6 @@ import hashlib
 import logging
 import platform
 import sys
-import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -33,6 +32,7 @@ from .protocol.wire import WireError
 from .release_key import ReleaseKey
 from .settings import Settings
 from .slots import BadRelease, Slots
+from .web import opened
 
 log = logging.getLogger(__name__)
 FETCH_SECONDS = 300.0
@@ -171,9 +171,11 @@ class Updates:
 def fetch(server: str, manifest: ReleaseManifest) -> bytes:
     """The file that the manifest describes, to the byte. Raises :class:`Refused`, ``OSError``."""
     address = f"{server}/agent/releases/{manifest.sha256.hex()}"
+    import urllib.request  # large, and used once in a while
+
     request = urllib.request.Request(address, headers={"User-Agent": "compagnon-agent"})  # noqa: S310 - as enrolled
     try:
-        with urllib.request.urlopen(request, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - as enrolled
+        with opened(request, FETCH_SECONDS) as answer:
             content: bytes = answer.read(manifest.size + 1)
     except ValueError as fault:
         raise Refused(f"the file cannot be fetched: {fault}") from None

@@ -93,13 +93,20 @@ class AgentConnection:
             raise Refused("sends too much")
 
 
-async def greet(
-    wire_: Wire, identity: Identity, find: Callable[[int], Awaitable[Machine | None]], *, purpose: str
-) -> tuple[AgentConnection, messages.Hello]:
+Find = Callable[[int], Awaitable[Machine | None]]
+
+
+async def greet(wire_: Wire, identity: Identity, find: Find, *, purpose: str) -> tuple[AgentConnection, messages.Hello]:
     """Challenge the agent and check its answer (``docs/reference/protocol.md``, handshake).
 
     Raises Refused: no such machine, a wrong signature, nonsense or silence. A revoked machine is told so, signed.
     """
+    nonce, hello = await challenge(wire_, identity)
+    return await judge(wire_, identity, find, nonce, hello, purpose=purpose), hello
+
+
+async def challenge(wire_: Wire, identity: Identity) -> tuple[bytes, messages.Hello]:
+    """A fresh nonce, and what the agent answers to it. Raises Refused."""
     nonce = secrets.token_bytes(signing.NONCE_LENGTH)
     await wire_.send(messages.encode(messages.Challenge(nonce=nonce, server_key=identity.public)))
     try:
@@ -110,6 +117,13 @@ async def greet(
         raise Refused(f"hello: {error}") from None
     if not isinstance(hello, messages.Hello):
         raise Refused("the first message is not a hello")
+    return nonce, hello
+
+
+async def judge(
+    wire_: Wire, identity: Identity, find: Find, nonce: bytes, hello: messages.Hello, *, purpose: str
+) -> AgentConnection:
+    """Whether the answer is signed by the machine's key. Raises Refused."""
     machine = await find(hello.machine_id)
     signed = signing.agent_proof(
         purpose=purpose,
@@ -126,7 +140,7 @@ async def greet(
         raise Refused(f"machine {machine.id} is revoked")
     connection = AgentConnection(wire_, machine, proof)
     connection.schedule = sys.intern(hello.schedule)  # a few environments, many machines
-    return connection, hello
+    return connection
 
 
 def is_signed(public_key: bytes, signature: bytes, data: bytes) -> bool:

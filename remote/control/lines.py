@@ -18,12 +18,12 @@ from compagnon.db import DatabaseError
 from compagnon.errors import AppError, Conflict, Unavailable
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from compagnon_agent.protocol import messages
+from compagnon_agent.protocol import messages, signing
 from procedures.ports import StepReport
 from remote import wire
 from remote.control import steps
 from remote.control.arrivals import Door, Together
-from remote.control.connection import AgentConnection, Closed
+from remote.control.connection import AgentConnection, Closed, Refused, is_signed
 from remote.control.identity import Identity
 from remote.control.inbox import Inbox
 from remote.machines.model import Arrival, Machine, MachineState
@@ -135,12 +135,27 @@ class Lines:
                 self._answer(machine_id, request_id, message)
             case messages.PolicyAnswer(request_id=request_id):
                 self._answer(machine_id, request_id, message)
+            case messages.KeyChange() if connection.machine.state is MachineState.APPROVED:
+                await self._change_key(connection, message)
             case messages.Queued() if connection.machine.state is MachineState.APPROVED:
                 await connection.send(await self.inbox.take(connection.machine, message))
             case messages.Unknown(name=name):
                 log.info("machine %s: message of unknown type %r left alone", machine_id, name)
             case _:
                 await self._hand_on(connection, message)
+
+    async def _change_key(self, connection: AgentConnection, message: messages.KeyChange) -> None:
+        """Both keys of this very machine sign for it, towards this very server. Raises Refused, Conflict."""
+        machine = connection.machine
+        if machine.public_key != message.key:
+            proof = signing.key_change_proof(
+                machine_id=machine.id, old=machine.public_key, new=message.key, server_key=self.identity.public
+            )
+            signed = (machine.public_key, message.old_signature), (message.key, message.new_signature)
+            if not all(is_signed(key, signature, proof) for key, signature in signed):
+                raise Refused("a change of key that not both keys sign")
+            connection.machine = await self.machines.change_key(machine, message.key)
+        await connection.send(messages.KeyChanged(key=message.key))
 
     async def _step_result(self, connection: AgentConnection, result: messages.StepResult) -> None:
         """Keep it, whoever waits for it, and only then let the agent forget it: it brings it again until it is kept."""
@@ -231,6 +246,8 @@ class Lines:
     async def welcome(self, connection: AgentConnection) -> None:
         signature = connection.proof.sign(self.identity, "welcome")
         await connection.send(messages.Welcome(signature=signature, cooperative=self._settings.cooperative))
+        if self.identity.successor is not None:
+            await connection.send(self.identity.announcement())
         for react in self.on_connected:
             self._later(self._react(react, connection.machine))
 
@@ -246,9 +263,17 @@ class Lines:
         for connection in [found for found in self._connections.values() if found.heard <= silent]:
             connection.wire.dismiss(wire.SILENT, "silent")
             self._later(self.left(connection))  # it may take long to close: nobody is there
+        if self.identity.look():
+            await self._announce()
         decided = await self.machines.alive()
         for machine_id in decided & self._connections.keys():
             self._later(self._notice(machine_id))
+
+    async def _announce(self) -> None:
+        """An administrator has prepared the identity key that will follow, or given it up."""
+        announcement = self.identity.announcement()
+        for machine_id in list(self._connections):
+            self.tell_later(machine_id, announcement)
 
     async def _notice(self, machine_id: int) -> None:
         try:

@@ -23,7 +23,7 @@ from compagnon_agent.protocol import messages, signing
 from compagnon_agent.protocol.wire import WireError
 from remote import wire
 from remote.control.arrivals import Crowded
-from remote.control.connection import AgentConnection, Refused, greet, is_signed, turn_away
+from remote.control.connection import AgentConnection, Refused, challenge, is_signed, judge, turn_away
 from remote.control.link import AgentLink
 from remote.machines import bounds
 from remote.machines.model import Arrival, EnrolRequest
@@ -152,8 +152,9 @@ async def _let_in(wire_: Wire, link: AgentLink, peer: str) -> AgentConnection | 
     """Its handshake, when it is its turn; None for one that was turned away."""
     await wire_.accept()
     try:
+        nonce, hello = await challenge(wire_, link.identity)
         async with link.door.passing():
-            connection, hello = await greet(wire_, link.identity, link.find, purpose=signing.CONTROL)
+            connection = await judge(wire_, link.identity, link.find, nonce, hello, purpose=signing.CONTROL)
             await _arrive(connection, hello, link)
             wire_.settle()
             return connection

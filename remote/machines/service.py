@@ -264,6 +264,29 @@ class Machines:
             await store.alive(conn, self.node)
             return await store.decided(conn)
 
+    async def not_seen_since(self, moment: datetime) -> int:
+        """How many approved machines have not been connected since then."""
+        async with self._db.connection() as conn:
+            return await store.not_seen_since(conn, moment)
+
+    async def change_key(self, machine: Machine, new: bytes) -> Machine:
+        """The agent proved both keys. The same change again does nothing.
+
+        Raises Conflict when the machine is known by another key meanwhile, or another machine by this one.
+        """
+        try:
+            async with self._db.transaction() as conn:
+                if await store.change_key(conn, machine.id, old=machine.public_key, new=new):
+                    await self._say(conn, machine.id, machine.client_id, "key_changed")
+                    details = {"old": machine.public_key.hex(), "new": new.hex()}
+                    await _record(conn, machine.id, "key_changed", details)
+        except psycopg.errors.UniqueViolation:
+            raise Conflict(N_("Another machine is known by this key.")) from None
+        now = await self.get(machine.id)
+        if now.public_key != new:
+            raise Conflict(N_("This machine is known by another key."))
+        return now
+
     async def gone(self) -> None:
         """The process stops: its machines are offline until they are connected again."""
         async with self._db.transaction() as conn:

@@ -97,6 +97,13 @@ GONE = """
 WITH gone AS (DELETE FROM agent_nodes WHERE id = %(node)s)
 UPDATE machines SET online = false, last_seen_at = now() WHERE node = %(node)s AND online
 """
+NOT_SEEN = f"""
+SELECT count(*) FROM machines m WHERE m.state = 'approved' AND NOT {ONLINE}
+    AND (m.last_seen_at IS NULL OR m.last_seen_at < %(since)s)
+"""  # noqa: S608 - constants
+CHANGE_KEY = (
+    "UPDATE machines SET public_key = %(new)s WHERE id = %(id)s AND public_key = %(old)s AND state = 'approved'"
+)
 DECIDED = """
 SELECT id FROM machines WHERE greatest(approved_at, revoked_at) > now() - interval '5 minutes' ORDER BY id LIMIT 10000
 """
@@ -245,6 +252,16 @@ async def alive(conn: Connection, node: str) -> None:
 async def gone(conn: Connection, node: str) -> None:
     """The node stops."""
     await conn.execute(GONE, {"node": node})
+
+
+async def not_seen_since(conn: Connection, since: datetime) -> int:
+    row = await (await conn.execute(NOT_SEEN, {"since": since})).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def change_key(conn: Connection, machine_id: int, *, old: bytes, new: bytes) -> bool:
+    """False when the machine is not known by the old key any more. Raises UniqueViolation (machines_public_key)."""
+    return (await conn.execute(CHANGE_KEY, {"id": machine_id, "old": old, "new": new})).rowcount == 1
 
 
 async def decided(conn: Connection) -> set[int]:

@@ -98,7 +98,7 @@ def self_test_handler(link: AgentLink) -> ASGIRouteHandler:
         socket = Wire(receive, send, scope)
         await socket.accept()
         try:
-            connection, _ = await greet(socket, link.identity, link.machines, purpose=SELF_TEST)
+            connection, _ = await greet(socket, link.identity, link.find, purpose=SELF_TEST)
         except Refused as error:
             await turn_away(socket, str(error), wire.address(scope))
             return

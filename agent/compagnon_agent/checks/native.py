@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from ..protocol.checks import Check, CheckResult, Outcome, expected_attributes
 from ..protocol.resources import RESOURCES
 from ..protocol.verdict import compare, finish
-from . import accounts, addr, dns, file, http, interface, mount, package, port, process, service, system
 from .common import Differs, Observed, Question, Trouble, Unsupported
 
-OBSERVERS: Mapping[str, Callable[[Question], Observed]] = {
-    "package": package.observe,
-    "service": service.observe,
-    "process": process.observe,
-    "port": port.observe,
-    "file": file.observe,
-    "dns": dns.observe,
-    "http": http.observe,
-    "addr": addr.observe,
-    "interface": interface.observe,
-    "mount": mount.observe,
-    "user": accounts.observe_user,
-    "group": accounts.observe_group,
-    "kernel-param": system.observe_kernel_param,
-    "registry": system.observe_registry,
-    "os": system.observe_os,
+OBSERVERS: Mapping[str, tuple[str, str]] = {
+    "package": ("package", "observe"),
+    "service": ("service", "observe"),
+    "process": ("process", "observe"),
+    "port": ("port", "observe"),
+    "file": ("file", "observe"),
+    "dns": ("dns", "observe"),
+    "http": ("http", "observe"),
+    "addr": ("addr", "observe"),
+    "interface": ("interface", "observe"),
+    "mount": ("mount", "observe"),
+    "user": ("accounts", "observe_user"),
+    "group": ("accounts", "observe_group"),
+    "kernel-param": ("system", "observe_kernel_param"),
+    "registry": ("system", "observe_registry"),
+    "os": ("system", "observe_os"),
 }
+"""Module and function; imported when the first check of its kind comes, because most come seldom and some are large."""
+
+
+def observer_of(resource: str) -> Callable[[Question], Observed] | None:
+    place = OBSERVERS.get(resource)
+    if place is None:
+        return None
+    found: Callable[[Question], Observed] = getattr(import_module(f"{__package__}.{place[0]}"), place[1])
+    return found
 
 
 def evaluate(check: Check) -> CheckResult:
@@ -40,7 +49,7 @@ def evaluate(check: Check) -> CheckResult:
 def _evaluate(check: Check) -> tuple[Outcome, Observed, str]:
     if check.attributes.get("skip") is True:
         return Outcome.PASSED, {}, "left out"
-    observer = OBSERVERS.get(check.resource)
+    observer = observer_of(check.resource)
     if observer is None:
         return Outcome.UNSUPPORTED, {}, f"{check.resource} cannot be checked here"
     question = ask(check)

@@ -48,6 +48,13 @@ def server_proof(*, purpose: str, machine_id: int, server_nonce: bytes, agent_no
     return pack("compagnon server 1", purpose.encode(), number, server_nonce, agent_nonce, verdict.encode())
 
 
+def long_fingerprint(public_key: bytes) -> str:
+    """Twenty-four digits (80 bits), for a key that is compared without a code that ends soon."""
+    number = int.from_bytes(hashlib.sha256(b"long" + public_key).digest()[:16], "big") % 10**24
+    digits = f"{number:024d}"
+    return " ".join(digits[start : start + 4] for start in range(0, 24, 4))
+
+
 def successor_proof(*, present: bytes, successor: bytes | None) -> bytes:
     """Signed by the server's present identity key: this key follows it. None: no key follows any more."""
     return pack("compagnon successor 1", present, successor or b"")

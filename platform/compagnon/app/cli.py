@@ -84,6 +84,7 @@ def _add_data_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser])
     load.set_defaults(run=commands.procedures_import)
     _add_articles_commands(sub)
     _add_release_commands(sub)
+    _add_identity_commands(sub)
     reindex = sub.add_parser("reindex", help="build the search index anew from the database")
     reindex.set_defaults(run=commands.reindex)
     audit = sub.add_parser("audit", help="audit log").add_subparsers(required=True, metavar="action")
@@ -135,6 +136,23 @@ def _add_release_commands(sub: argparse._SubParsersAction[argparse.ArgumentParse
     publish.add_argument("--share", type=int, default=5, help="per cent of the machines it is offered to at first")
     publish.add_argument("--author", required=True, help="e-mail of the administrator in whose name it is done")
     publish.set_defaults(run=releases.publish)
+
+
+def _add_identity_commands(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from compagnon.app import identity_command as identity
+
+    group = sub.add_parser("identity", help="the key by which the agents know this server").add_subparsers(
+        required=True, metavar="action"
+    )
+    group.add_parser("show", help="the key in use, and the one that will follow").set_defaults(run=identity.show)
+    for name, run, text in (
+        ("prepare", identity.prepare, "make the key that will follow; the server announces it to its agents"),
+        ("switch", identity.switch, "put the prepared key in the place of the old one, for the next start"),
+        ("cancel", identity.cancel, "give the prepared key up"),
+    ):
+        action = group.add_parser(name, help=text)
+        action.add_argument("--author", required=True, help="e-mail of the administrator in whose name it is done")
+        action.set_defaults(run=run)
 
 
 def _quiet_libraries() -> None:
