@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,10 +58,8 @@ class Library:
             self._engine.open()
             self._speller.dictionary()
 
-        try:
+        with contextlib.suppress(IndexBroken):  # whoever writes it will see that, and say so
             await asyncio.to_thread(work)
-        except IndexBroken as error:
-            log.info("there is nothing to search yet: %s", error)
 
     async def rank(
         self,
