@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from compagnon.kernel import Kernel
 from procedures.ports import TicketGate
@@ -21,15 +20,17 @@ from remote.ssh.service import Devices
 from remote.ssh.steps import Steps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ssh:
-    """What the pages, the demo and the tests use."""
+    """What the pages use. No dataclass: of those Litestar wants to know the types of everything inside."""
 
-    devices: Devices
-    credentials: Credentials
-    connector: Connector
-    consents: Consents
-    agents: DeviceAgents
+    def __init__(
+        self, devices: Devices, credentials: Credentials, connector: Connector, consents: Consents, agents: DeviceAgents
+    ) -> None:
+        self.devices = devices
+        self.credentials = credentials
+        self.connector = connector
+        self.consents = consents
+        self.agents = agents
 
 
 def build(kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, gate: TicketGate) -> Ssh:
@@ -40,7 +41,7 @@ def build(kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, 
         kernel=kernel, link=link, rooms=rooms, sessions=sessions, devices=devices, connector=connector,
         consents=consents, steps=Steps(kernel, connector, consents),
     )  # fmt: skip
-    return Ssh(devices=devices, credentials=credentials, connector=connector, consents=consents, agents=agents)
+    return Ssh(devices, credentials, connector, consents, agents)
 
 
 def _diallers(networks: tuple[str, ...]) -> Callable[[Device], Dialler]:
