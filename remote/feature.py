@@ -104,7 +104,7 @@ def build(
     calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, environments)
     called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms)
-    ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate)
+    ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate, tunnels=called.tunnels)
     rooms.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
     _listen(link, drift)

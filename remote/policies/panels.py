@@ -29,7 +29,7 @@ def policy_panel(policies: Policies) -> ClientPanel:
 def agreement_panel(policies: Policies, machines: Machines) -> MachinePanel:
     async def panel(_member: Member, machine_id: int) -> Panel | None:
         machine = await machines.get(machine_id)
-        if machine.state is not MachineState.APPROVED:
+        if machine.state is not MachineState.APPROVED or machine.is_device:
             return None
         _, reported = await machines.reported(machine_id)
         versions = await policies.versions(machine.client_id)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 
+from compagnon.auth.model import Member
 from compagnon.errors import AppError, Conflict, Unavailable
 from compagnon_agent.protocol import messages, signing
 from compagnon_agent.protocol.checks import CheckError, CheckResult
@@ -28,13 +29,16 @@ from remote.control.web import attend
 from remote.machines.model import Machine
 from remote.sessions.model import Capability, EndReason, Session, SessionState
 from remote.sessions.web import serve_room
+from remote.ssh.calls import CallLink, Fault
+from remote.ssh.connector import in_thread
 from remote.ssh.consents import Asked, values_digest
 from remote.ssh.errors import Broken
-from remote.ssh.idle import IdleLink
+from remote.ssh.file_calls import FileCalls
 from remote.ssh.model import Consent
 from remote.ssh.pipe import Pipe
 from remote.ssh.schedule import LIMIT, DeviceSchedule
 from remote.ssh.service import CAPABILITIES
+from remote.ssh.sftp import Remote
 from remote.ssh.shell import Shell
 
 if TYPE_CHECKING:
@@ -165,7 +169,8 @@ class DeviceAgent:
         key = f"step:{request.attempt_id}"
         try:
             device = await self._of.devices.get(self._machine.id)
-            result = await self._of.steps.result(device, request)
+            member = await self._of.kernel.members.get(request.member_id)
+            result = await self._of.steps.result(device, request, member)
         except (Unavailable, Conflict) as error:  # nothing was begun
             self._of.link.failed(self._machine.id, key, error)
         except asyncio.CancelledError:
@@ -187,16 +192,38 @@ class DeviceAgent:
         if consent is None:
             await self._of.sessions.end(session.id, EndReason.REFUSED, detail="nobody wrote down who agreed")
         elif session.capability is Capability.FILES:
-            await self._serve(session, IdleLink(), consent)
+            await self._files(session, consent)
         elif session.recorded:
             await self._of.sessions.end(session.id, EndReason.LOST)
         else:
             await self._shell(session, consent, request)
 
+    async def _files(self, session: Session, consent: Consent) -> None:
+        """Signed in when the first look is taken; nothing of it is lost with the server but what was under way."""
+
+        async def connect() -> Remote:
+            try:
+                client = await self._of.connector.connect(
+                    await self._of.devices.get(self._machine.id), await self._driver(session)
+                )
+            except AppError as error:
+                raise Fault("failed", str(error)) from None
+            return await in_thread(lambda: Remote(client))
+
+        link = CallLink()
+        files = FileCalls(link, connect)
+        try:
+            await self._serve(session, link, consent)
+        finally:
+            await files.close()
+
+    async def _driver(self, session: Session) -> Member:
+        return await self._of.kernel.members.get(session.driver_id or session.requested_by)
+
     async def _shell(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
         try:
             device = await self._of.devices.get(self._machine.id)
-            shell = Shell(await self._of.connector.connect(device))
+            shell = Shell(await self._of.connector.connect(device, await self._driver(session)))
             try:
                 await shell.start(request.columns, request.rows)
             except (paramiko.SSHException, EOFError, OSError):
@@ -211,7 +238,7 @@ class DeviceAgent:
         finally:
             del self._of.shells[session.id]
 
-    async def _serve(self, session: Session, link: Shell | IdleLink, consent: Consent) -> None:
+    async def _serve(self, session: Session, link: Shell | CallLink, consent: Consent) -> None:
         room = await self._of.rooms.room(session)
         room.mark(f"consent: {consent.how.value}: {consent.person}")
         served = asyncio.create_task(_quietly(serve_room(link.pipe.wire, self._of.rooms, session)))

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import paramiko
 
+from compagnon.auth.model import Member
 from remote.ssh.credentials import Credentials, private_key
 from remote.ssh.dial import Dialler
 from remote.ssh.errors import (
@@ -46,17 +47,19 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 class Connector:
-    """``dialler_for`` gives the way to a device (see ``dial``)."""
+    """``dialler_for`` gives the way to a device (see ``dial``); ``member``: on whose behalf, through their tunnel."""
 
-    def __init__(self, devices: Devices, credentials: Credentials, dialler_for: Callable[[Device], Dialler]) -> None:
+    def __init__(
+        self, devices: Devices, credentials: Credentials, dialler_for: Callable[[Device, Member | None], Dialler]
+    ) -> None:
         self._devices = devices
         self._credentials = credentials
         self._dialler_for = dialler_for
 
-    async def look_at_key(self, device: Device) -> bool:
+    async def look_at_key(self, device: Device, member: Member | None = None) -> bool:
         """Ask the device for its key and keep what it shows; whether it is the trusted one. Raises Trouble."""
         async with self._noting(device):
-            sock = await self._dialler_for(device).connect(device.host, device.port)
+            sock = await self._dialler_for(device, member).connect(device.host, device.port)
             algorithm, public_key = await in_thread(lambda: _shown_key(sock))
         trusted = await self._devices.trusted(device.machine_id)
         if trusted is not None and trusted.public_key == public_key:
@@ -65,7 +68,7 @@ class Connector:
         await self._devices.saw(device.machine_id, algorithm, public_key)
         return False
 
-    async def connect(self, device: Device) -> paramiko.SSHClient:
+    async def connect(self, device: Device, member: Member | None = None) -> paramiko.SSHClient:
         """Signed in; whoever gets it closes it. Raises Trouble, KeyUnknown, KeyChanged, NoAccess."""
         trusted = await self._devices.trusted(device.machine_id)
         if trusted is None:
@@ -74,7 +77,7 @@ class Connector:
             raise NoAccess
         kind, secret = await self._credentials.reveal(device.credential_id)
         async with self._noting(device):
-            sock = await self._dialler_for(device).connect(device.host, device.port)
+            sock = await self._dialler_for(device, member).connect(device.host, device.port)
             try:
                 client = await in_thread(lambda: _sign_in(sock, device, trusted, kind, secret))
             except paramiko.BadHostKeyException as error:

@@ -6,9 +6,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from compagnon.auth.model import Member
+from compagnon.errors import AppError
 from remote.ssh.errors import Forbidden, TunnelMissing, Unreachable
+
+if TYPE_CHECKING:
+    from remote.tunnels.service import Tunnels
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 CONNECT_SECONDS = 10.0
@@ -60,8 +65,21 @@ class Direct:
         return not (parsed.is_loopback or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified)
 
 
-class NoTunnel:
-    """A device behind an agent whose tunnel is not there: nothing is dialled."""
+class ThroughAgent:
+    """Through a tunnel that ``member`` drives on machine ``via``: its agent asked a person there for this target."""
+
+    def __init__(self, tunnels: Tunnels, via: int, member: Member | None) -> None:
+        self._tunnels = tunnels
+        self._via = via
+        self._member = member
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        raise TunnelMissing
+        if self._member is None:
+            raise TunnelMissing
+        session = await self._tunnels.open_to(self._via, host, port, self._member)
+        if session is None:
+            raise TunnelMissing
+        try:
+            return await self._tunnels.dial(session.id, self._member, via="ssh")
+        except AppError:
+            raise Unreachable from None

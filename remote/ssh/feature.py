@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from compagnon.auth.model import Member
 from compagnon.kernel import Kernel
 from procedures.ports import TicketGate
 from remote.control.link import AgentLink
@@ -14,10 +15,11 @@ from remote.ssh.agents import DeviceAgents
 from remote.ssh.connector import Connector
 from remote.ssh.consents import Consents
 from remote.ssh.credentials import Credentials
-from remote.ssh.dial import Dialler, Direct, NoTunnel
+from remote.ssh.dial import Dialler, Direct, ThroughAgent
 from remote.ssh.model import Device
 from remote.ssh.service import Devices
 from remote.ssh.steps import Steps
+from remote.tunnels.service import Tunnels
 
 
 class Ssh:
@@ -33,9 +35,11 @@ class Ssh:
         self.agents = agents
 
 
-def build(kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, gate: TicketGate) -> Ssh:
+def build(
+    kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, gate: TicketGate, tunnels: Tunnels
+) -> Ssh:
     devices, credentials = Devices(kernel, link.machines), Credentials(kernel)
-    connector = Connector(devices, credentials, _diallers(kernel.settings.ssh_networks))
+    connector = Connector(devices, credentials, _diallers(kernel.settings.ssh_networks, tunnels))
     consents = Consents(kernel, gate)
     agents = DeviceAgents(
         kernel=kernel, link=link, rooms=rooms, sessions=sessions, devices=devices, connector=connector,
@@ -44,10 +48,11 @@ def build(kernel: Kernel, *, link: AgentLink, rooms: Rooms, sessions: Sessions, 
     return Ssh(devices, credentials, connector, consents, agents)
 
 
-def _diallers(networks: tuple[str, ...]) -> Callable[[Device], Dialler]:
+def _diallers(networks: tuple[str, ...], tunnels: Tunnels) -> Callable[[Device, Member | None], Dialler]:
     direct = Direct([ipaddress.ip_network(network) for network in networks])
 
-    def chosen(device: Device) -> Dialler:
-        return direct if device.via_machine_id is None else NoTunnel()
+    def chosen(device: Device, member: Member | None) -> Dialler:
+        via = device.via_machine_id
+        return direct if via is None else ThroughAgent(tunnels, via, member)
 
     return chosen

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import paramiko
 
+from compagnon.auth.model import Member
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol.checks import (
     Check,
@@ -97,19 +98,19 @@ class Steps:
 
     # steps
 
-    async def result(self, device: Device, request: Execute) -> StepResult:
+    async def result(self, device: Device, request: Execute, member: Member) -> StepResult:
         """Raises what connecting raises, when nothing could be begun.
 
         What another process is at (or was, when it was killed) is waited for; after 30 seconds without a sign of life
         it is taken for interrupted.
         """
         while True:
-            found = await self.attempt(device, request)
+            found = await self.attempt(device, request, member)
             if found is not None:
                 return found
             await asyncio.sleep(LOOK_AGAIN)
 
-    async def attempt(self, device: Device, request: Execute) -> StepResult | None:
+    async def attempt(self, device: Device, request: Execute, member: Member) -> StepResult | None:
         """The result, also of an earlier time; None while it is being made. Raises when nothing could be begun."""
         known = await self._known(request)
         if known is not None or request.attempt_id in self._running:
@@ -128,7 +129,7 @@ class Steps:
         consented = await self._consents.find(asked) is not None
         if not consented and not _only_looks(request, step):
             return _refused(request, NO_CONSENT, needs_consent=True)
-        return await self._begun(device, request, step, consented=consented)
+        return await self._begun(device, request, step, member, consented=consented)
 
     async def _known(self, request: Execute) -> StepResult | None:
         async with self._db.connection() as conn:
@@ -144,12 +145,12 @@ class Steps:
         return await self._keep(request, result)
 
     async def _begun(
-        self, device: Device, request: Execute, step: ManifestStep, *, consented: bool
+        self, device: Device, request: Execute, step: ManifestStep, member: Member, *, consented: bool
     ) -> StepResult | None:
         """Connected first: what cannot be reached was not begun, and may be asked for again."""
         self._running.add(request.attempt_id)
         try:
-            client = await self._connector.connect(device)
+            client = await self._connector.connect(device, member)
             try:
                 async with self._db.transaction() as conn:
                     if not await leases_store.begin(conn, request.attempt_id, device.machine_id):

@@ -58,7 +58,7 @@ async def add(
         form.refuse_with(error)
         return await _form_page(request, desk, directory, ssh, client_id, form, status=422)
     await ssh.agents.serve(device.machine_id)
-    return await _look(request, ssh, device.machine_id)
+    return await _look(request, member, ssh, device.machine_id)
 
 
 @get("/devices/{machine_id:int}/edit")
@@ -134,14 +134,14 @@ async def _form_page(
 
 
 @post("/devices/{machine_id:int}/key/look")
-async def look_at_key(request: AnyRequest, ssh: Ssh, machine_id: FromPath[int]) -> Redirect:
+async def look_at_key(request: AnyRequest, member: Member, ssh: Ssh, machine_id: FromPath[int]) -> Redirect:
     """Ask the device which key it has, and compare it with the one that was confirmed."""
-    return await _look(request, ssh, machine_id)
+    return await _look(request, member, ssh, machine_id)
 
 
-async def _look(request: AnyRequest, ssh: Ssh, machine_id: int) -> Redirect:
+async def _look(request: AnyRequest, member: Member, ssh: Ssh, machine_id: int) -> Redirect:
     try:
-        same = await ssh.connector.look_at_key(await ssh.devices.get(machine_id))
+        same = await ssh.connector.look_at_key(await ssh.devices.get(machine_id), member)
     except AppError as error:
         toast(request, error.message, kind="warning", **error.params)
         return redirect(f"/machines/{machine_id}")

@@ -91,7 +91,7 @@ async def test_a_failing_step_a_long_one_and_a_broken_connection_are_told_apart(
     assert (report.state, report.exit_code, report.output) == (ReportState.FAILED, 3, "avant\n")
     slow = manifest("echo debut; sleep 30", timeout=1)
     await agreed(slow)
-    result = await ssh.agents.steps.attempt(known, _execute(request(known, ticket, cast.alice, slow)))
+    result = await ssh.agents.steps.attempt(known, _execute(request(known, ticket, cast.alice, slow)), cast.alice)
     assert result.state is StepState.FAILED
     assert "may still run" in result.reason
     cut = manifest("touch commence; sleep 60", timeout=90)
