@@ -47,10 +47,14 @@ from remote.recordings.service import Recordings
 from remote.releases import web as release_web
 from remote.releases.listening import listen_for_releases
 from remote.releases.service import Releases
+from remote.sessions import people_web, watch_web
 from remote.sessions import web as session_web
 from remote.sessions.calling import Calling
+from remote.sessions.moderation import Moderation
+from remote.sessions.people_web import four_eyes_panel, invitations_panel
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
+from remote.sessions.watching import Watching
 from remote.sessions.web import agent_session_handler
 from remote.ssh import web as ssh_web
 from remote.ssh import web_access as ssh_access_web
@@ -149,6 +153,7 @@ def _feature(
     ssh: Ssh,
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
+    moderation = Moderation(kernel, rooms)
 
     async def anyone(_: Member, __: str) -> bool:
         return True
@@ -179,6 +184,8 @@ def _feature(
             *session_web.handlers(rooms),
             *recording_web.handlers(),
             *policy_web.handlers(),
+            *people_web.handlers(),
+            *watch_web.handlers(),
             *process_web.handlers(),
             *called.handlers,
             *release_web.handlers(link, kernel.settings),
@@ -195,6 +202,8 @@ def _feature(
             **called.dependencies,
             "retentions": retentions,
             "policies": policies,
+            "moderation": moderation,
+            "watching": Watching(kernel, sessions, rooms),
             "releases": releases,
             "ssh": ssh,
         },
@@ -219,9 +228,11 @@ def _feature(
             client_panel(link.machines),
             devices_panel(ssh),
             policy_panel(policies),
+            four_eyes_panel(moderation),
             retention_panel(retentions),
         ],
-        dashboard_panels=[dashboard_panel(link.machines)],
+        everywhere=["remote/everywhere.html"],
+        dashboard_panels=[invitations_panel(sessions), dashboard_panel(link.machines)],
         lifespan=[
             rooms.watching,
             sessions.running,

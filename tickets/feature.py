@@ -30,6 +30,7 @@ from tickets.dashboard.web import DashboardPages
 from tickets.desk.service import Desk
 from tickets.desk.story import Stories
 from tickets.desk.web import TicketPages
+from tickets.escalation.for_sessions import SessionExperts
 from tickets.escalation.service import Escalations
 from tickets.escalation.web import EscalationPages, asked
 from tickets.gate import Gate
@@ -77,6 +78,7 @@ def build(
     ticket_list = TicketList(kernel.db)
     capture = Capture(kernel, desk, machines, suggesting)
     escalations = Escalations(kernel, desk, runs)
+    sessions.experts = SessionExperts(desk, escalations, runs)
     closer = Closer(kernel, desk, runs=runs, sessions=sessions, library=library, escalations=escalations)
     stories = Stories(kernel.db, machines=machines, runs=runs, sessions=sessions, chats=chats, escalations=escalations)
     links, words_of_tickets = Links(kernel), TicketWords(kernel.db)

@@ -24,6 +24,7 @@ from remote.wire import Closed, Wire
 
 log = logging.getLogger(__name__)
 WAIT = 30.0  # seconds for a reply, the time of a cut included
+ALONE = N_("This client asks for four eyes: nothing is done here until a second member is in the session.")
 T = TypeVar("T")
 Value = Mapping[str, JSON]
 Listener = Callable[[Value], Awaitable[None]]
@@ -99,8 +100,9 @@ class CallRoom(Room):
     def record(self, what: str, line: str = "") -> None:
         """Write down what is about to be done: a mark, and a ``line`` that the replay shows and the search finds.
 
-        Raises Unavailable when that cannot be.
+        Raises Unavailable when that cannot be, Conflict where four eyes are asked for and one is alone.
         """
+        self._require_eyes()
         if not (self.mark(what) and (not line or self.say(line))):
             raise Unavailable(N_("The recording cannot be written: nothing is done until it can."))
 
@@ -133,6 +135,10 @@ class CallRoom(Room):
         What it kept is acknowledged only then, so after a kill of the server it may come twice: keep it by its number.
         """
         self._listeners[name] = listener
+
+    def _require_eyes(self) -> None:
+        if self.alone:
+            raise Conflict(ALONE)
 
     def _require_life(self) -> None:
         if self._over:
@@ -201,8 +207,12 @@ class CallRoom(Room):
 
     async def pump(self) -> None:
         async with self._sending:
-            while self.agent is not None and (frame := self._channels.next_frame()) is not None:
+            while self.agent is not None and (frame := self._next()) is not None:
                 await self._to_agent(frame.encode())
+
+    def _next(self) -> Frame | None:
+        self._channels.hold(self.alone)
+        return self._channels.next_frame()
 
     # the viewers' side
 
@@ -213,7 +223,8 @@ class CallRoom(Room):
         """Pages ask over HTTP; nothing of theirs comes in frames."""
 
     def _ask_for_input(self) -> None:
-        """Pages ask over HTTP: nothing was held back."""
+        """Pages ask over HTTP; what waits in the channels goes on."""
+        self._wake()
 
     # the end
 

@@ -60,8 +60,11 @@ class EndReason(StrEnum):
 
 
 class ParticipantRole(StrEnum):
+    """``POINTER``: an observer who may point at things for all to see."""
+
     DRIVER = "driver"
     OBSERVER = "observer"
+    POINTER = "pointer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """A member who joined at least once. Presence now is the live room's to say."""
+    """A member who joined at least once, or was invited (``came``). Presence now is the live room's to say."""
 
     session_id: str
     member_id: int
@@ -115,6 +118,43 @@ class Participant:
     invited_by: int | None
     joined_at: datetime
     left_at: datetime | None
+    came: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """Somebody who could help here. ``why`` is ready to be read, in the reader's language."""
+
+    member_id: int
+    name: str
+    available: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """A live visit to which a member is invited; ``session_id`` is one of its sessions. ``here``: they have come."""
+
+    session_id: str
+    machine_name: str
+    client_name: str
+    ticket_id: int
+    reason: str
+    invited_by: str
+    invited_at: datetime
+    here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchLink:
+    """By it a client watches one session without signing in. The secret itself is shown once and not kept."""
+
+    id: int
+    session_id: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
 
 
 def new_session_id() -> str:

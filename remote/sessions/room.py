@@ -20,6 +20,8 @@ from remote.wire import NORMAL, REPLACED, Closed, Wire
 log = logging.getLogger(__name__)
 SILENCE = 15.0  # seconds without a frame after which the agent's link is taken for dead
 MARKER_LIMIT = 200
+FAR = 100_000  # columns or lines
+EYES = 25.0  # seconds without a sign of life after which somebody does not count as being there; pages ping every 10
 
 
 class Room(ABC):
@@ -33,11 +35,15 @@ class Room(ABC):
     def __init__(self, session: Session, recorder: Recorder, *, full: Callable[[str], None]) -> None:
         self.session_id = session.id
         self.machine_id = session.machine_id
+        self.client_id = session.client_id
         self.ticket_id = session.ticket_id
         self.driver_id = session.driver_id
         self.recorder = recorder
         self.viewers: set[Viewer] = set()
         self.frozen = False
+        self.moderated = False  # four eyes: nothing is typed or done while no second member is there
+        self._told_alone = False
+        self.lookers: frozenset[int] = frozenset()  # who may look and not point
         self.step = ""
         self.agent: Wire | None = None
         self.heard = self.left_at = time.monotonic()
@@ -169,6 +175,15 @@ class Room(ABC):
     async def take(self, viewer: Viewer, frame: Frame) -> None:
         """A frame of a page. Raises WireError, ValueError."""
 
+    def point(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
+        """Show the others where this page points: hints, of which a slow page gets fewer. Raises ValueError."""
+        place = pointed(note)
+        if viewer.member_id in self.lookers or not viewer.may_point(time.monotonic()):
+            return
+        for other in self.viewers:
+            if other is not viewer:
+                other.hint("point", id=viewer.member_id, name=viewer.name, **place)
+
     def note(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
         """A message of a page that this kind of session knows. Raises ValueError."""
         log.debug("session %s: a page's %r is left alone", self.session_id, note.get("type"))
@@ -185,14 +200,37 @@ class Room(ABC):
             driver=self.driver_id,
             agent=self.connected,
             frozen=self.frozen,
+            alone=self.alone,
+            moderated=self.moderated,
             step=self.step,
             **self._welcome(viewer),
         )
+        self.look_around()
         self.tell_people()
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
+        self.look_around()
         self.tell_people()
+
+    @property
+    def alone(self) -> bool:
+        """Four eyes are asked for and fewer than two members are there, awake and still allowed."""
+        if not self.moderated:
+            return False
+        awake = time.monotonic() - EYES
+        return len({one.member_id for one in self.viewers if one.allowed and one.member_id and one.heard > awake}) < 2
+
+    def look_around(self) -> None:
+        """Say when somebody's coming or leaving stops or frees the input. Called every second too."""
+        alone = self.alone
+        if alone == self._told_alone:
+            return
+        self._told_alone = alone
+        self.mark("four eyes: alone" if alone else "four eyes: together")
+        self.tell_all("eyes", alone=alone, moderated=self.moderated)
+        if not alone:
+            self._ask_for_input()
 
     def here(self, member_id: int | None) -> bool:
         return any(viewer.member_id == member_id for viewer in self.viewers)
@@ -234,3 +272,16 @@ class Room(ABC):
         self.recorder.close()
         if agent is not None:
             agent.dismiss(NORMAL, reason, last=frames.close(reason).encode())
+
+
+def pointed(note: Mapping[str, Any]) -> dict[str, int]:
+    """Column and line (up from the bottom of the screen), and where a marked stretch ends. Raises ValueError."""
+    place = {name: note.get(name) for name in ("column", "line", "to_column", "to_line") if name in note}
+    if not {"column", "line"} <= set(place) or ("to_column" in place) != ("to_line" in place):
+        raise ValueError("points nowhere")
+    found: dict[str, int] = {}
+    for name, value in place.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= FAR:
+            raise ValueError("points nowhere")
+        found[name] = value
+    return found

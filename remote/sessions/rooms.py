@@ -16,7 +16,7 @@ from procedures.ports import RunRef
 from remote.recordings.model import ChainError
 from remote.recordings.recorder import Recorder
 from remote.recordings.service import Recordings
-from remote.sessions import store
+from remote.sessions import people_store, store
 from remote.sessions.call_room import CallRoom
 from remote.sessions.model import LOST_AFTER, Capability, EndReason, Session, SessionState
 from remote.sessions.room import Room
@@ -74,9 +74,24 @@ class Rooms:
     async def _made(self, session: Session) -> Room:
         title = f"{session.machine_name} ({session.ticket_id})"
         recorder, restored = await self.recordings.begin(session.id, title=title, columns=SIZE[0], rows=SIZE[1])
+        room: Room
         if session.capability is Capability.TERMINAL:
-            return TerminalRoom(session, recorder, restored, exited=self._exited, full=self._full)
-        return self.makers.get(session.capability, _called)(session, recorder, self._full)
+            room = TerminalRoom(session, recorder, restored, exited=self._exited, full=self._full)
+        else:
+            room = self.makers.get(session.capability, _called)(session, recorder, self._full)
+        async with self._db.connection() as conn:
+            room.moderated = session.client_id in await people_store.moderated(conn)
+            room.lookers = await store.only_observers(conn, session.id)
+        room.look_around()
+        return room
+
+    async def moderate(self) -> None:
+        """Read anew which clients ask for four eyes, and let it count in their sessions."""
+        async with self._db.connection() as conn:
+            clients = await people_store.moderated(conn)
+        for room in list(self._rooms.values()):
+            room.moderated = room.client_id in clients
+            room.look_around()
 
     async def calls(self, session: Session) -> CallRoom:
         """The room of a session that the server calls. Raises Conflict (not open), Unavailable (cannot be recorded)."""
@@ -174,6 +189,7 @@ class Rooms:
                 if time.monotonic() - anchored >= ANCHOR_EVERY:
                     anchored = time.monotonic()
                     await self._anchor_all()
+                    await self.moderate()
                     await self._give_up_lost()
             except Exception:
                 log.exception("looking after the sessions failed; again in a second")
@@ -181,6 +197,7 @@ class Rooms:
     def _look_after_rooms(self) -> None:
         """Waits for nobody: one page or agent that does not read must not hold up the others' rooms."""
         for room in list(self._rooms.values()):
+            room.look_around()
             if room.frozen:
                 room.retry()
                 if not room.pumping:

@@ -5,29 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from compagnon import audit, events
 from compagnon.audit import Actor
 from compagnon.auth.model import Member
-from compagnon.auth.service import Members
-from compagnon.db import Connection
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
 from procedures.ports import TicketGate
 from remote.control.link import AgentLink
-from remote.machines import store as machine_store
 from remote.machines.model import Machine, MachineState
 from remote.sessions import store
 from remote.sessions.model import (
     REASON,
     Capability,
     EndReason,
-    Participant,
     ParticipantRole,
     Session,
     SessionState,
@@ -35,25 +29,22 @@ from remote.sessions.model import (
     new_session_id,
     new_short_code,
 )
+from remote.sessions.people import OVER, People, tell
 from remote.sessions.rooms import Rooms
 from remote.sessions.words import FROM_AGENT, TO_AGENT, ended_by, open_message, question
 
 log = logging.getLogger(__name__)
 TIDY_EVERY = 30.0  # seconds
 ANSWER_MARGIN = 60.0  # seconds beyond the time a question stays on the machine's screen
-OVER = N_("This session is over.")
 
 
-class Sessions:
-    """Use cases of sessions. Whoever may act on the ticket may open and join; others are invited by the driver."""
+class Sessions(People):
+    """Use cases of sessions. Whoever may act on the ticket may open and join; others are invited by who is there."""
 
     def __init__(self, kernel: Kernel, *, link: AgentLink, rooms: Rooms, gate: TicketGate) -> None:
-        self._db = kernel.db
+        super().__init__(kernel, rooms=rooms, gate=gate)
         self._settings = kernel.settings
-        self._members: Members = kernel.members
         self._link = link
-        self._rooms = rooms
-        self._gate = gate
         self._asking: dict[str, asyncio.Task[None]] = {}
         rooms.sessions = self
         link.handle(messages.SessionRefused, self._refused)
@@ -61,14 +52,6 @@ class Sessions:
         link.on_connected.append(self._take_up)
 
     # reading
-
-    async def get(self, session_id: str) -> Session:
-        """Raises NotFound."""
-        async with self._db.connection() as conn:
-            found = await store.get(conn, session_id)
-        if found is None:
-            raise NotFound(N_("There is no such session."))
-        return found
 
     async def for_ticket(self, ticket_id: int) -> list[Session]:
         """Oldest first, at most 200."""
@@ -84,40 +67,6 @@ class Sessions:
         """The live sessions on the same machine for the same ticket, oldest first."""
         async with self._db.connection() as conn:
             return await store.visit(conn, session.machine_id, session.ticket_id)
-
-    async def participants(self, session_id: str) -> list[Participant]:
-        async with self._db.connection() as conn:
-            return await store.participants(conn, session_id)
-
-    async def may_enter(self, session: Session, member: Member) -> bool:
-        """Whoever may act on the ticket, opened the session or has an open invitation to it."""
-        return await self._acts(session, member.id) or await self._invited(session, member.id)
-
-    async def _acts(self, session: Session, member_id: int) -> bool:
-        return session.requested_by == member_id or await self._gate.may_act(session.ticket_id, member_id)
-
-    async def _invited(self, session: Session, member_id: int) -> bool:
-        """An invitation is open as long as who gave it (or who invited them) may act: having been there is no right."""
-        hosts = {found.member_id: found.invited_by for found in await self.participants(session.id)}
-        host, asked = hosts.get(member_id), {member_id}
-        while host is not None and host not in asked:
-            if await self._acts(session, host):
-                return True
-            asked.add(host)
-            host = hosts.get(host)
-        return False
-
-    async def may_stay(self, session: Session, member: Member, sign_in_id: int) -> bool:
-        """Whether a page that was let in still may be: its sign-in holds, the member is active and may enter."""
-        async with self._db.connection() as conn:
-            if not await store.signed_in(conn, sign_in_id, member.id):
-                return False
-        return await self.may_enter(session, member)
-
-    async def require_entry(self, session: Session, member: Member) -> None:
-        """Raises Forbidden."""
-        if not await self.may_enter(session, member):
-            raise Forbidden(N_("Only the ticket's people may enter this session: ask its owner to let you join."))
 
     # opening
 
@@ -161,7 +110,7 @@ class Sessions:
             assert session is not None
             details = {"machine": machine_id, "ticket": ticket_id, "reason": reason, "capability": wanted}
             details |= {"target": target} if target else {}
-            await _tell(conn, session, "requested", Actor.member(member.id), details)
+            await tell(conn, session, "requested", Actor.member(member.id), details)
         self._begin(session)
         return session
 
@@ -212,7 +161,7 @@ class Sessions:
             if not await store.granted(conn, session.id, until=answer.until, by=by):
                 raise Conflict(OVER)
             details = {"source": answer.source.value, "person": answer.person, "until": answer.until}
-            await _tell(conn, session, "open", Actor.agent(session.machine_id), details)
+            await tell(conn, session, "open", Actor.agent(session.machine_id), details)
         with contextlib.suppress(Unavailable):  # gone this very moment: `_take_up` tells it when it is back
             await self._link.tell(session.machine_id, open_message(session))
 
@@ -220,7 +169,7 @@ class Sessions:
         async with self._db.transaction() as conn:
             if not await store.move(conn, session.id, SessionState.REQUESTED, SessionState.CONSENTING):
                 raise Conflict(OVER)
-            await _tell(conn, session, "consenting", Actor.system(), {})
+            await tell(conn, session, "consenting", Actor.system(), {})
 
     async def _take_up(self, machine: Machine) -> None:
         """The agent is back (or the server is): go on where each session of its machine was."""
@@ -253,54 +202,6 @@ class Sessions:
             log.warning("machine %s speaks for session %s of another machine", machine.id, session_id)
             return None
         return session
-
-    # being there
-
-    async def invite(self, member: Member, session_id: str, guest_id: int) -> None:
-        """Let another member join. Raises Forbidden unless one is in the session by right, NotFound, Conflict."""
-        session = await self.get(session_id)
-        await self.require_entry(session, member)
-        guest = await self._members.get(guest_id)
-        if not session.live:
-            raise Conflict(OVER)
-        async with self._db.transaction() as conn:
-            await store.join(conn, session_id, guest.id, ParticipantRole.OBSERVER, invited_by=member.id)
-            await events.publish(conn, f"member:{guest.id}", "session")
-            await _tell(conn, session, "invited", Actor.member(member.id), {"guest": guest.id})
-
-    async def joined(self, session: Session, member: Member) -> None:
-        role = ParticipantRole.DRIVER if session.driver_id == member.id else ParticipantRole.OBSERVER
-        async with self._db.transaction() as conn:
-            await store.join(conn, session.id, member.id, role)
-            await _tell(conn, session, "joined", Actor.member(member.id), {"role": role.value})
-
-    async def left(self, session: Session, member: Member) -> None:
-        async with self._db.transaction() as conn:
-            await store.leave(conn, session.id, member.id)
-            await _tell(conn, session, "left", Actor.member(member.id), {})
-
-    async def hand_over(self, member: Member, session_id: str, to_id: int) -> None:
-        """Give the keyboard away, or take it when its holder is not there.
-
-        Raises Forbidden when somebody else holds it and is there, Conflict when it moved meanwhile or the other left.
-        """
-        session = await self.get(session_id)
-        await self.require_entry(session, member)
-        room = self._rooms.get(session_id)
-        if room is None or not session.live:
-            raise Conflict(OVER)
-        if not room.here(to_id):
-            raise Conflict(N_("This member is not in the session."))
-        holder_here = room.here(session.driver_id)
-        if session.driver_id != member.id and holder_here:
-            raise Forbidden(N_("Only who holds the keyboard may pass it on: ask for it."))
-        receiver = await self._members.get(to_id)
-        async with self._db.transaction() as conn:
-            if not await store.hand_over(conn, session_id, session.driver_id, to_id):
-                raise Conflict(N_("The keyboard was passed on meanwhile."))
-            details = {"from": session.driver_id, "to": to_id}
-            await _tell(conn, session, "handed_over", Actor.member(member.id), details)
-        room.driven_by(to_id, receiver.name)
 
     # ending
 
@@ -340,7 +241,7 @@ class Sessions:
             if not await store.end(conn, session.id, session.state, reason):
                 return False
             details = {"reason": reason.value, "detail": detail[:500], "state": session.state.value}
-            await _tell(conn, session, "ended", actor, details)
+            await tell(conn, session, "ended", actor, details)
         return True
 
     async def _after_end(self, session: Session, reason: EndReason) -> None:
@@ -396,14 +297,3 @@ def _wanted(capability: str, target: str) -> Capability:
     if (wanted is Capability.TUNNEL) != is_target(target):
         raise Invalid(N_("Name a host and a port: 192.168.1.20:22."), field="target")
     return wanted
-
-
-async def _tell(conn: Connection, session: Session, verb: str, actor: Actor, details: Mapping[str, Any]) -> None:
-    """Event, history and audit of one change, in its transaction."""
-    for topic in (f"session:{session.id}", f"ticket:{session.ticket_id}", f"machine:{session.machine_id}"):
-        await events.publish(conn, topic, "session")
-    if verb in {"open", "ended"}:
-        await machine_store.add_event(
-            conn, session.machine_id, f"session_{verb}", subject=session.reason, detail=str(details.get("reason", ""))
-        )
-    await audit.record(conn, actor=actor, action=f"session.{verb}", subject=f"session:{session.id}", details=details)

@@ -51,18 +51,24 @@ UPDATE remote_sessions SET driver_id = %(new)s
 WHERE id = %(id)s AND state = 'open' AND driver_id IS NOT DISTINCT FROM %(old)s
 """
 JOIN = """
-INSERT INTO session_participants (session_id, member_id, role, invited_by)
-VALUES (%(id)s, %(member_id)s, %(role)s, %(invited_by)s)
+INSERT INTO session_participants (session_id, member_id, role, invited_by, came)
+VALUES (%(id)s, %(member_id)s, %(role)s, %(invited_by)s, %(invited_by)s::bigint IS NULL)
 ON CONFLICT (session_id, member_id) DO UPDATE
-SET left_at = NULL, invited_by = coalesce(session_participants.invited_by, EXCLUDED.invited_by)
+SET left_at = NULL, came = session_participants.came OR EXCLUDED.came,
+    invited_by = coalesce(session_participants.invited_by, EXCLUDED.invited_by)
 """
 LEAVE = "UPDATE session_participants SET left_at = now() WHERE session_id = %(id)s AND member_id = %(member_id)s"
 ROLE = """
-UPDATE session_participants SET role = CASE WHEN member_id = %(driver_id)s THEN 'driver' ELSE 'observer' END
-WHERE session_id = %(id)s
+UPDATE session_participants SET role = CASE WHEN member_id = %(driver_id)s THEN 'driver' ELSE 'pointer' END
+WHERE session_id = %(id)s AND (member_id = %(driver_id)s OR role = 'driver')
 """
+SET_ROLE = """
+UPDATE session_participants SET role = %(role)s
+WHERE session_id = %(id)s AND member_id = %(member_id)s AND role <> 'driver' AND role <> %(role)s
+"""
+ONLY_OBSERVERS = "SELECT member_id FROM session_participants WHERE session_id = %(id)s AND role = 'observer'"
 PARTICIPANTS = """
-SELECT t.session_id, t.member_id, p.name, t.role, t.invited_by, t.joined_at, t.left_at
+SELECT t.session_id, t.member_id, p.name, t.role, t.invited_by, t.joined_at, t.left_at, t.came
 FROM session_participants t JOIN members p ON p.id = t.member_id
 WHERE t.session_id = %(id)s ORDER BY t.joined_at, t.member_id
 """
@@ -127,6 +133,17 @@ async def hand_over(conn: Connection, session_id: str, old: int | None, new: int
         return False
     await conn.execute(ROLE, {"id": session_id, "driver_id": new})
     return True
+
+
+async def set_role(conn: Connection, session_id: str, member_id: int, role: ParticipantRole) -> bool:
+    """False for whoever drives, is not there, or had it already."""
+    values = {"id": session_id, "member_id": member_id, "role": role}
+    return (await conn.execute(SET_ROLE, values)).rowcount == 1
+
+
+async def only_observers(conn: Connection, session_id: str) -> frozenset[int]:
+    """Who may look and not point."""
+    return frozenset(row[0] for row in await (await conn.execute(ONLY_OBSERVERS, {"id": session_id})).fetchall())
 
 
 async def join(

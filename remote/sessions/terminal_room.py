@@ -86,7 +86,7 @@ class TerminalRoom(Room):
         for viewer in self.viewers:
             if viewer.key in arrived:
                 viewer.acknowledge(arrived[viewer.key])
-            if viewer.held and self.connected and not self.frozen:
+            if viewer.held and self._takes_keys:
                 self._ask_again(viewer)
 
     async def _resume(self) -> None:
@@ -118,8 +118,13 @@ class TerminalRoom(Room):
 
     async def pump(self) -> None:
         async with self._sending:
-            while self.agent is not None and (frame := self.stream.next_frame()) is not None:
+            while self.agent is not None and (frame := self._next()) is not None:
                 await self._to_agent(frame.encode())
+
+    def _next(self) -> Frame | None:
+        """Of what was accepted while two were there, nothing leaves once one of them is alone."""
+        self.stream.held = self.alone
+        return self.stream.next_frame()
 
     # the recording
 
@@ -147,12 +152,16 @@ class TerminalRoom(Room):
     def _acknowledge(self) -> None:
         self._acking = None
         self.stream.acknowledge()
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
         if not self.pumping:
             task = asyncio.create_task(self.pump())
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)
 
     def _ask_for_input(self) -> None:
+        self._pump_soon()
         for viewer in self.viewers:
             if self.connected and viewer.member_id == self.driver_id:
                 self._ask_again(viewer)
@@ -185,12 +194,16 @@ class TerminalRoom(Room):
         elif frame.kind is FrameKind.RESIZE:
             await self.resize(viewer, *frame.size)
 
+    @property
+    def _takes_keys(self) -> bool:
+        return self.connected and not self.frozen and not self.alone
+
     async def type(self, viewer: Viewer, offset: int, data: bytes) -> None:
         """What a viewer typed. Only the driver's reaches the shell; nothing does that the recording could not note."""
         if viewer.member_id != self.driver_id:
             viewer.tell("refused", upto=self.typed.taken(viewer.key))
             return
-        new = self.typed.offer(viewer.key, offset, data) if self.connected and not self.frozen else b""
+        new = self.typed.offer(viewer.key, offset, data) if self._takes_keys else b""
         upto = self.typed.taken(viewer.key) + len(new)
         if new and not self._write(lambda: self.recorder.note_input(viewer.key, upto, self.typed.end + len(new))):
             new = b""

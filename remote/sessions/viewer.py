@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WINDOW = 256 * 1024  # bytes on their way to the page and not yet drawn there
 CHUNK = 32 * 1024
 PATIENCE = 60.0  # seconds without room for more: a page survives a cut of a minute, and only its own task waits
+HINTS = 16  # messages that may wait before hints are left out
+POINT_EVERY = 0.05  # seconds between two places that a page points at
 NOTES = 64  # messages beside the frames that may wait; a page that does not take them is cut off
 
 
@@ -39,6 +41,7 @@ class Viewer:
         "member_id",
         "name",
         "overrun",
+        "pointed_at",
         "sent",
         "wire",
     )
@@ -54,6 +57,7 @@ class Viewer:
         self.allowed = True
         self.finished = False
         self.heard = time.monotonic()
+        self.pointed_at = 0.0
         self._notes: deque[str] = deque()
         self._wake = asyncio.Event()
 
@@ -71,6 +75,18 @@ class Viewer:
         else:
             self._notes.append(json.dumps({"type": kind, **facts}))
         self._wake.set()
+
+    def hint(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - any JSON
+        """Queue a message that may as well be left out."""
+        if len(self._notes) < HINTS:
+            self.tell(kind, **facts)
+
+    def may_point(self, now: float) -> bool:
+        """Not more often than can be seen."""
+        if now - self.pointed_at < POINT_EVERY:
+            return False
+        self.pointed_at = now
+        return True
 
     def finish(self, reason: str) -> None:
         """The session is over: say so after the last output, then close."""

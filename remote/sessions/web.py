@@ -106,6 +106,12 @@ async def _context(session: Session, member: Member, sessions: Sessions, desk: D
         "environment": machine.environment,
         "machine": machine,
         "participants": await sessions.participants(session.id),
+        "suggested": await sessions.suggested(session, member),
+        "others": await sessions.others(session) if session.live else (),
+        "links": await sessions.links(session.id) if session.live else (),
+        "lookers": room.lookers if room else frozenset(),
+        "moderated": room.moderated if room else False,
+        "alone": room.alone if room else False,
         "visit": await sessions.visit(session),
         "capabilities": [capability for capability in Capability if capability in machine.capabilities],
         "ticket_title": await _title(desk.gate, session.ticket_id),
@@ -267,6 +273,8 @@ async def _note_from_viewer(viewer: Viewer, room: Room, raw: str) -> None:
         room.tell_all("asks", id=viewer.member_id, name=viewer.name)
     elif kind == "ping":
         viewer.tell("pong")
+    elif kind == "point":
+        room.point(viewer, note)
     elif kind is not None:
         room.note(viewer, note)
 

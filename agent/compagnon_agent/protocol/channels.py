@@ -48,6 +48,11 @@ class Channels:
     def numbers(self) -> list[int]:
         return list(self._streams)
 
+    def hold(self, on: bool) -> None:
+        """While ``on`` no data goes out on any channel that is open."""
+        for stream in self._streams.values():
+            stream.held = on
+
     def open(self) -> int:
         """A new channel's number. Raises :class:`NoChannel` beyond :data:`AT_ONCE` or :data:`LAST`."""
         if len(self._streams) >= AT_ONCE or self._highest >= LAST:

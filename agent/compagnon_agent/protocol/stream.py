@@ -71,6 +71,7 @@ class Stream:
         self._ready = False
         self._exit: int | None = None
         self._exit_due = False
+        self.held = False  # while True no data goes out, not even again: what was written waits
         # Receiving: consumed <= received; the peer may send up to consumed + window.
         self._received = received_at
         self._consumed = received_at
@@ -235,7 +236,7 @@ class Stream:
 
     def _next_data(self) -> Frame | None:
         size = min(self.chunk, self.written - self._next, self._limit - self._next)
-        if size <= 0:
+        if size <= 0 or self.held:
             return None
         at = self._next - self._start
         with memoryview(self._kept) as kept:  # one copy, not two

@@ -4,6 +4,7 @@ import { askAbout, askWithButton } from "../kb/suggested.js";
 import * as frames from "./frames.js";
 import { Keyboard } from "./keyboard.js";
 import { SessionLink } from "./link.js";
+import { Pointing } from "./pointing.js";
 import { Screen } from "./screen.js";
 
 const page = JSON.parse(document.getElementById("session-data").textContent);
@@ -22,6 +23,9 @@ let driver = null;
 let people = [];
 let agent = false;
 let frozen = false;
+let alone = false; // four eyes are asked for, and nobody else is here
+let asking = null; // who asked for the keyboard last
+let pointing = null;
 let open = false;
 let ctrl = false;
 
@@ -49,6 +53,7 @@ function startScreen() {
     asked: askAbout,
   });
   askWithButton(() => screen.terminal.getSelection(), (changed) => screen.terminal.onSelectionChange(changed));
+  pointing = new Pointing(screen.terminal, part("point"), (place) => link.say("point", place));
   window.compagnonTerminal = screen.terminal; // for tests and assistive scripts
   screen.terminal.focus();
 }
@@ -60,6 +65,7 @@ const HEARD = {
     open = true;
     agent = note.agent;
     frozen = note.frozen;
+    alone = note.alone;
     replayUntil = note.end;
     startScreen();
     screen.size(note.columns, note.rows);
@@ -73,8 +79,10 @@ const HEARD = {
   hold() { keyboard.hold(); },
   refused(note) { keyboard.forget(note.upto); keyboard.resume(note.upto); announce(texts.refused); },
   frozen(note) { frozen = note.frozen; if (frozen) keyboard.hold(); },
+  eyes(note) { alone = note.alone; if (alone) keyboard.hold(); },
+  point(note) { pointing?.show(note); },
   size(note) { screen?.size(note.columns, note.rows); },
-  asks(note) { if (driver === page.me && note.id !== page.me) offer(note); },
+  asks(note) { if (driver === page.me && note.id !== page.me) { asking = note.id; offer(note); } },
 };
 
 function hear(note) {
@@ -134,6 +142,7 @@ function show() {
   else if (!open) say(link.tries > 0 || screen ? texts.cut : texts.connecting, "bad");
   else if (frozen) say(texts.frozen, "bad");
   else if (!agent) say(texts.agentAway, "warn");
+  else if (alone) say(texts.alone, "bad");
   else say(texts.open, "ok");
   const holder = people.find((person) => person.id === driver);
   const text = driver === page.me ? texts.driving : holder ? texts.watching.replace("%s", holder.name) : texts.nobody;
@@ -207,7 +216,20 @@ document.addEventListener("click", (event) => {
   const to = event.target.closest("[data-hand-over]");
   if (to) handOver(to.dataset.handOver);
 });
-part("ask-keyboard").addEventListener("click", () => link.say("ask"));
+function askForKeyboard() {
+  link.say("ask");
+  announce(texts.asked);
+}
+
+// Ctrl+Shift+K: give the keyboard to who asked for it, ask for it, or take it when its holder has gone.
+document.addEventListener("keydown", (event) => {
+  if (!event.ctrlKey || !event.shiftKey || event.altKey || event.key.toLowerCase() !== "k" || !open) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (driver !== page.me) part("take-keyboard").hidden ? askForKeyboard() : handOver(page.me);
+  else if (asking !== null && people.some((person) => person.id === asking)) { handOver(asking); asking = null; }
+}, true);
+part("ask-keyboard").addEventListener("click", askForKeyboard);
 part("take-keyboard").addEventListener("click", () => handOver(page.me));
 part("smaller").addEventListener("click", () => screen?.larger(-1));
 part("larger").addEventListener("click", () => screen?.larger(1));
