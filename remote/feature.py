@@ -28,6 +28,7 @@ from remote.control.web import control_handler, control_socket, enrol_handler
 from remote.machines import web as machine_web
 from remote.machines.desk import Desk
 from remote.machines.drift import Drift
+from remote.machines.load import Loads
 from remote.machines.model import Machine
 from remote.machines.panels import client_panel, dashboard_panel
 from remote.machines.preview import previewer
@@ -115,7 +116,14 @@ def build(
     releases = Releases(kernel)
     listen_for_releases(link, releases)
     desk = Desk(
-        link=link, drift=drift, sessions=sessions, environments=environments, runs=runs, scheduler=scheduler, gate=gate
+        link=link,
+        drift=drift,
+        sessions=sessions,
+        environments=environments,
+        runs=runs,
+        scheduler=scheduler,
+        gate=gate,
+        loads=Loads(kernel, link),
     )
     policies = Policies(kernel, link)
     desk.machine_panels.append(agreement_panel(policies, link.machines))
@@ -238,6 +246,7 @@ def _feature(
             sessions.running,
             *called.lifespan,
             scheduler.running,
+            desk.loads.running,
             lambda: _presence(link),
             ssh.agents.running,
         ],

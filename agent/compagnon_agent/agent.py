@@ -19,6 +19,7 @@ from .authorise import (
     ChecksRequest,
     Decision,
     Grant,
+    LoadRequest,
     Request,
     StepRequest,
     authorise,
@@ -27,6 +28,7 @@ from .authorise import (
 from .desk.core import Desk
 from .evaluate import evaluate, sight_of, withheld
 from .identity import Identity
+from .load import Watching
 from .policy import LocalPolicy, PolicyError
 from .protocol import messages
 from .protocol.checks import Check, CheckError, CheckResult, bind_checks
@@ -85,6 +87,7 @@ class Agent:
         self.send: Callable[[Message], None] = lambda _message: None
         self.cooperative = ""
         self._steps = Steps(store, self.decide)
+        self._load = Watching(lambda message: self.send(message))
         self.scheduled = Scheduled(store.db, store.outbox, store.clock, self._look_as_scheduled, self.tell)
         self.host = SessionHost(
             settings=settings,
@@ -127,6 +130,7 @@ class Agent:
             log.error("unexpected", exc_info=task.exception())
 
     async def close(self) -> None:
+        self._load.stop()
         for task in list(self._jobs):
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -202,6 +206,14 @@ class Agent:
             except (OSError, sqlite3.Error) as fault:
                 log.error("%s: %s", message.TYPE, fault)
                 self.send(Problem(about=message.TYPE, reason=f"{CANNOT_WRITE} ({fault})"[:500]))
+
+    def _watch(self, message: messages.WatchLoad) -> None:
+        """Somebody looks at this machine's page. Written down when it begins; what is said again only goes on."""
+        decision = self.decide(LoadRequest(), write_down=not self._load.on)
+        if decision.allowed:
+            self._load.renew(seconds=message.seconds, every=message.every)
+        else:
+            self._load.stop()
 
     def _work(self, about: str, job: Coroutine[Any, Any, None]) -> None:
         if not self.begin(job):
@@ -357,6 +369,7 @@ class Agent:
         messages.Kept: lambda self, message: self.outbox.acknowledge(message.queue, message.number),
         Schedule: lambda self, message: self.scheduled.take(message),
         CheckNow: lambda self, message: self._check_now(message),
+        messages.WatchLoad: lambda self, message: self._watch(message),
         messages.Heartbeat: lambda self, message: None,
         messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
     }

@@ -69,7 +69,12 @@ class ReleaseRequest:
     against: str = ""
 
 
-Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """Tell how busy the machine is while a technician looks at its page: figures, no names, no texts."""
+
+
+Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseRequest | LoadRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +136,8 @@ def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant],
         return _checks(request, policy)
     if isinstance(request, ReleaseRequest):
         return _release(request, policy)
+    if isinstance(request, LoadRequest):
+        return _load(policy)
     if isinstance(request, StepRequest) and _only_looks(request):
         decision = _granted(request, policy, grants, now)
         return decision if decision.allowed else _looked(request, policy)
@@ -146,6 +153,12 @@ def _checks(request: ChecksRequest, policy: LocalPolicy) -> Decision:
         return Decision(allowed=False, reason=seen.withheld[0], withheld=seen.withheld)
     reason = "read-only checks, listed in the consent sheet"
     return Decision(allowed=True, reason=reason, withheld=seen.withheld, asked=seen.asked)
+
+
+def _load(policy: LocalPolicy) -> Decision:
+    if not policy.load:
+        return Decision(allowed=False, reason="the policy file says that the load is not told")
+    return Decision(allowed=True, reason="figures of the load, listed in the consent sheet")
 
 
 def _release(request: ReleaseRequest, policy: LocalPolicy) -> Decision:

@@ -16,8 +16,10 @@ import psutil
 
 from . import __version__
 from .checks import common
+from .checks.service import SYSTEMD
 from .checks.system import identify
 from .execute import KILL, signal_group
+from .processes import systemd
 from .protocol.wire import JSON, WireError, dumps, loads
 
 TIME_LIMIT = 90.0
@@ -212,6 +214,14 @@ def count_updates(output: str) -> int:
     return sum(1 for line in output.splitlines() if line.startswith("Inst "))
 
 
+def _failing() -> JSON:
+    """Services that systemd calls failed; nothing where it does not run."""
+    if not SYSTEMD.is_dir():
+        return None
+    found = systemd.services(common.run(systemd.FAILED, timeout=10).stdout, "")
+    return [one.name.removesuffix(".service")[:80] for one in found[:20]]
+
+
 def _users() -> JSON:
     names: list[JSON] = [*sorted({user.name for user in psutil.users()})[:20]]
     return names
@@ -228,6 +238,7 @@ _FACTS: Mapping[str, Callable[[], JSON]] = {
     "packages": _packages,
     "updates": _updates,
     "users": _users,
+    "failing": _failing,
 }
 
 

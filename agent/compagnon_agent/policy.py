@@ -8,6 +8,7 @@
     max_hours = 8            # no grant lasts longer here, whatever is asked
     note = ""                # shown on the machine's page
     agreements = true        # false: nothing that was agreed to on the screen beforehand counts, and nobody is asked
+    load = true              # false: how busy the machine is is not told to who looks at its page
     updates = true           # false: new versions of the agent signed by the release key are not taken by themselves
 
     [[grant]]
@@ -146,6 +147,7 @@ class LocalPolicy:
     max_hours: float = 8.0
     note: str = ""
     updates: bool = True
+    load: bool = True
     agreements: bool = True
     rules: tuple[Rule, ...] = ()
     source: str = ""
@@ -179,6 +181,7 @@ class LocalPolicy:
         elif self.agreement is not None:
             automatic += tuple(self.agreement.describe())
         sheet = tuple(name for name, resource in RESOURCES.items() if resource.read_only)
+        sheet += ("load",) if self.load else ()
         note = " — ".join(part for part in (root_note, self.note) if part)[:500]
         held = self.agreement.held if self.agreement else None
         return messages.Policy(
@@ -205,7 +208,7 @@ def parse(source: str) -> LocalPolicy:
     if len(source) > SOURCE_LIMIT:
         raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
     content = tomllib.loads(source)
-    _known(content, {"mode", "max_hours", "note", "updates", "agreements", "grant", "files"}, "the file")
+    _known(content, {"mode", "max_hours", "note", "updates", "load", "agreements", "grant", "files"}, "the file")
     rules = content.get("grant", [])
     if not isinstance(rules, list) or len(rules) > 50:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
@@ -214,6 +217,7 @@ def parse(source: str) -> LocalPolicy:
         max_hours=_hours(content.get("max_hours", 8), "max_hours"),
         note=_text(content.get("note", ""), "note"),
         updates=_flag(content.get("updates", True), "updates"),
+        load=_flag(content.get("load", True), "load"),
         agreements=_flag(content.get("agreements", True), "agreements"),
         rules=tuple(_rule(item) for item in rules),
         source=source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from .authorise import ChecksRequest, Grant, ReleaseRequest, Request, StepRequest, values_digest
+from .authorise import ChecksRequest, Grant, LoadRequest, ReleaseRequest, Request, StepRequest, values_digest
 from .protocol.manifest import digest
 from .protocol.messages import ConsentKind, ConsentRequest, ConsentSource
 from .protocol.parameters import validate_all
@@ -58,6 +58,8 @@ def describe(request: Request) -> dict[str, JSON]:
             "step": request.step_id,
             "phase": request.phase,
         }
+    if isinstance(request, LoadRequest):
+        return {"kind": "load"}
     if isinstance(request, ReleaseRequest):
         return {"kind": "release", "counter": request.manifest.counter, "version": request.manifest.version}
     return {

@@ -17,6 +17,7 @@ from procedures.runs.service import Runs
 from remote.control.link import AgentLink, PendingConsent
 from remote.machines.drift import Drift
 from remote.machines.facts import Facts
+from remote.machines.load import Loads
 from remote.machines.model import CheckState, Machine, MachineEvent, MachineState, Reported
 from remote.machines.scheduler import CheckScheduler
 from remote.sessions.model import Capability, Session
@@ -38,6 +39,7 @@ class Cockpit:
     consents: Sequence[PendingConsent]
     waiting: Sequence[WaitingRequest]
     history: Sequence[MachineEvent]
+    changes: Sequence[MachineEvent]
     panels: Sequence[Panel]
     tickets: Sequence[tuple[int, str]]
     online: bool
@@ -80,6 +82,7 @@ class Desk:
     runs: Runs
     scheduler: CheckScheduler
     gate: TicketGate
+    loads: Loads
     machine_panels: list[MachinePanel] = field(default_factory=list)
     open_tickets: OpenTickets | None = None
 
@@ -97,6 +100,7 @@ class Desk:
             consents=self.link.consents(machine_id),
             waiting=await self.runs.waiting_for_machine(machine_id),
             history=await self.link.machines.history(machine_id, 30),
+            changes=await self.link.machines.changes(machine_id),
             panels=sorted((panel for panel in panels if panel), key=lambda panel: panel.order),
             tickets=await self.tickets_of(member, machine),
             online=machine.online or self.link.online(machine_id),

@@ -61,6 +61,7 @@ class Facts:
     packages: int | None = None
     updates: int | None = None
     users: tuple[str, ...] = ()
+    failing_services: tuple[str, ...] | None = None
     disks: tuple[Disk, ...] = ()
     network: tuple[Interface, ...] = ()
     agent_note: str = ""
@@ -103,6 +104,7 @@ class Facts:
             packages=bounds.whole(raw.get("packages"), high=10**6),
             updates=bounds.whole(raw.get("updates"), high=10**6),
             users=tuple(bounds.texts(raw.get("users"), count=MANY, limit=60)),
+            failing_services=_names(raw.get("failing")),
             disks=tuple(_disk(item) for item in bounds.mappings(raw.get("disks"), count=MANY)),
             network=tuple(_interface(item) for item in bounds.mappings(raw.get("network"), count=MANY)),
             agent_note=bounds.text(agent.get("note"), 200),
@@ -119,6 +121,8 @@ class Facts:
             return cls()
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         known["users"] = tuple(known.get("users", ()))
+        if known.get("failing_services") is not None:
+            known["failing_services"] = tuple(known["failing_services"])
         known["disks"] = tuple(Disk(**disk) for disk in known.get("disks", ()))
         known["network"] = tuple(
             Interface(**{**item, "addresses": tuple(item["addresses"])}) for item in known.get("network", ())
@@ -129,6 +133,11 @@ class Facts:
 def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = raw.get(name)
     return found if isinstance(found, Mapping) else {}
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    """None where the agent does not know."""
+    return tuple(bounds.texts(value, count=20, limit=80)) if isinstance(value, list) else None
 
 
 def _disk(item: Mapping[str, object]) -> Disk:

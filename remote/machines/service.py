@@ -19,6 +19,7 @@ from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from remote.machines import bounds, drift_store, search_store, store
 from remote.machines.budget import Budget
+from remote.machines.changes import PREFIX, Change, changes
 from remote.machines.facts import Facts, bounded_policy
 from remote.machines.model import (
     CODE_LIFETIME,
@@ -104,8 +105,14 @@ class Machines:
         return [(state.label, state.procedure_code) for state in await self.checks(machine_id) if state.failing]
 
     async def history(self, machine_id: int, limit: int = 50) -> list[MachineEvent]:
+        """What was done and met, without what changed by itself."""
         async with self._db.connection() as conn:
-            return await store.events(conn, machine_id, limit)
+            return await store.events(conn, machine_id, limit, facts=False)
+
+    async def changes(self, machine_id: int, limit: int = 15) -> list[MachineEvent]:
+        """What changed from one report of the facts to the next, newest first."""
+        async with self._db.connection() as conn:
+            return await store.events(conn, machine_id, limit, facts=True)
 
     # enrolment
 
@@ -293,8 +300,18 @@ class Machines:
             await store.gone(conn, self.node)
 
     async def keep_facts(self, conn: Connection, machine: Machine, raw: Mapping[str, Any], at: datetime) -> None:
-        await store.keep_facts(conn, machine.id, Facts.report(raw).as_json(), at)
+        """What changed since the report before becomes part of the machine's history, as far as its budget goes."""
+        facts, before = Facts.report(raw), await store.reported(conn, machine.id)
+        await store.keep_facts(conn, machine.id, facts.as_json(), at)
+        if before is not None and (before.facts_at is None or before.facts_at < at):
+            await self._note_changes(conn, machine.id, changes(Facts.read(before.facts), facts))
         await _publish(conn, machine, "facts")
+
+    async def _note_changes(self, conn: Connection, machine_id: int, found: Sequence[Change]) -> None:
+        for change in found:
+            kind = PREFIX + change.kind
+            if self.budget.spend(machine_id, kind, change.subject, change.detail) is not None:
+                await store.add_event(conn, machine_id, kind, subject=change.subject, detail=change.detail)
 
     async def keep_policy(self, conn: Connection, machine: Machine, raw: Mapping[str, Any]) -> None:
         """Note the consent policy; a change of it is part of the machine's history and of the audit log.

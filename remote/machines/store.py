@@ -140,7 +140,7 @@ VALUES (%(machine_id)s, %(kind)s, %(member_id)s, %(subject)s, %(detail)s)
 EVENTS = """
 SELECT e.id, e.at, e.kind, e.member_id, p.name AS member_name, e.subject, e.detail
 FROM machine_events e LEFT JOIN members p ON p.id = e.member_id
-WHERE e.machine_id = %(machine_id)s ORDER BY e.id DESC LIMIT %(limit)s
+WHERE e.machine_id = %(machine_id)s AND starts_with(e.kind, 'fact_') = %(facts)s ORDER BY e.id DESC LIMIT %(limit)s
 """
 
 
@@ -321,7 +321,8 @@ async def add_event(
     await conn.execute(ADD_EVENT, values | {"subject": subject[:300], "detail": detail[:1000]})
 
 
-async def events(conn: Connection, machine_id: int, limit: int) -> list[MachineEvent]:
+async def events(conn: Connection, machine_id: int, limit: int, *, facts: bool) -> list[MachineEvent]:
+    """``facts``: those about what changed by itself (their kinds begin with ``fact_``), or all others."""
     async with conn.cursor(row_factory=class_row(MachineEvent)) as cursor:
-        await cursor.execute(EVENTS, {"machine_id": machine_id, "limit": limit})
+        await cursor.execute(EVENTS, {"machine_id": machine_id, "limit": limit, "facts": facts})
         return await cursor.fetchall()

@@ -46,6 +46,7 @@ def handlers() -> Sequence[ControllerRouterHandler]:
         enrol,
         shown,
         cockpit,
+        load,
         known_about_check,
         consent,
         approve,
@@ -170,6 +171,15 @@ async def cockpit(
 ) -> Template:
     """The cockpit's changing part, fetched again when the machine's topic moves."""
     return await _cockpit(request, member, desk, directory, machine_id, ticket, whole=False)
+
+
+@get("/machines/{machine_id:int}/load")
+async def load(request: AnyRequest, member: Member, desk: Desk, machine_id: FromPath[int]) -> Template:
+    """How busy the machine is now and who else looks at its page; asked again every few seconds while it is shown."""
+    machine = await desk.link.machines.get(machine_id)
+    live, watchers = await desk.loads.look(member, machine)
+    online = machine.online or desk.link.online(machine_id)
+    return fragment(request, "remote/_load.html", live=live, watchers=watchers, online=online)
 
 
 @get("/machines/{machine_id:int}/checks/known")

@@ -9,6 +9,7 @@ from .service import Action, Service, Start, State
 
 _COMMON = ["--type=service", "--no-pager", "--no-legend", "--plain", "--full", "--output=json"]
 UNITS = ["systemctl", "list-units", "--all", *_COMMON]
+FAILED = ["systemctl", "list-units", "--state=failed", *_COMMON]
 FILES = ["systemctl", "list-unit-files", *_COMMON]
 
 _STATES = {

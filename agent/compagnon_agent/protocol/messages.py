@@ -31,6 +31,7 @@ from .duties import (
 )
 from .envelope import Message, Unknown, decode_as, encode
 from .greeting import Challenge, Hello, Pending, Revoked, Welcome
+from .load import Load, WatchLoad
 from .manifest import Manifest, manifest_codec
 from .parameters import MAX_PARAMETERS, MAX_VALUE
 from .releases import ReleaseOffer, ReleaseQuery, ReleaseReport
@@ -66,11 +67,11 @@ __all__ = [
     "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "AuditHead", "Cancel", "Challenge",
     "CheckNow", "CheckReport", "CheckRequest", "CheckResults", "Checked", "ConsentAnswer", "ConsentKind",
     "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "Dropped", "EndReason", "Execute", "Facts", "FactsRequest",
-    "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Message", "OpenSession", "Pending", "Phase",
-    "Policy", "PolicyAnswer", "PolicyProposal",
+    "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Load", "Message", "OpenSession", "Pending",
+    "Phase", "Policy", "PolicyAnswer", "PolicyProposal",
     "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
-    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "Welcome",
-    "Woken", "decode", "encode",
+    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "WatchLoad",
+    "Welcome", "Woken", "decode", "encode",
 ]  # fmt: skip
 
 _name = text(120)
@@ -326,7 +327,7 @@ _ALL: tuple[type[Message], ...] = (
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
     SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
     Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged, Wake, Woken,
-    PolicyProposal, PolicyAnswer,
+    PolicyProposal, PolicyAnswer, WatchLoad, Load,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}
