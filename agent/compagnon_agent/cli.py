@@ -47,7 +47,10 @@ def parser() -> argparse.ArgumentParser:
     add("status", "Say whether the agent runs, is connected, and what it has agreed to.")
     rules = add("policy", "Show what this machine grants without asking.")
     rules.add_argument("--withdraw", action="store_true", help="take back what was agreed to beforehand")
-    add("stop-session", "End the open remote sessions now.")
+    stopping = add("stop-session", "End the open remote sessions now, or one of them.")
+    stopping.add_argument(
+        "session", nargs="?", default="", help="its id or kind, as status shows them (all if left out)"
+    )
     add("withdraw", "Take back every consent; sessions and running steps stop.")
     add("helper", "Show the agent's questions on this desktop (started with it, as the person who is there).")
     trusting = add("trust-server", "Trust the server's new key, whose digits a technician has read out.")
@@ -133,7 +136,8 @@ def _status(settings: Settings, _options: argparse.Namespace) -> int:
         return 1
     print(f"The agent is running: {answer.get('state')} {answer.get('trouble') or ''}".rstrip())
     for item in _objects(answer.get("sessions")):
-        print(f"Open session: {item['member']}, ticket {item['ticket']}")
+        what = " ".join(str(item.get(name) or "") for name in ("capability", "target")).strip()
+        print(f"Open session: {item['member']}, ticket {item['ticket']}, {what} ({str(item['id'])[:8]})")
     for item in _objects(answer.get("grants")):
         print(f"Consent: {item['kind']} {item['what']}, ticket {item['ticket']}, until {item['until']}")
     return 0
@@ -174,8 +178,12 @@ def _withdraw_agreement(folder: Path) -> int:
     return 0
 
 
-def _stop_session(settings: Settings, _options: argparse.Namespace) -> int:
-    print(f"Stopped sessions: {local.call(settings.folder, 'stop-session').get('stopped')}")
+def _stop_session(settings: Settings, options: argparse.Namespace) -> int:
+    answer = local.call(settings.folder, f"stop-session {options.session}".strip())
+    if answer.get("error"):
+        print(answer["error"])
+        return 1
+    print(f"Stopped sessions: {answer.get('stopped')}")
     return 0
 
 

@@ -133,7 +133,8 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
             "since": status.since.isoformat() if status.since else None,
             "trouble": status.trouble,
             "sessions": [
-                {"id": session.id, "member": session.request.member_name, "ticket": session.request.ticket_id}
+                {"id": session.id, "member": session.request.member_name, "ticket": session.request.ticket_id,
+                 "capability": session.request.capability, "target": session.request.target}
                 for session in agent.host.sessions.values()
             ],
             "grants": [
@@ -148,8 +149,19 @@ def _answer(command: str, agent: Agent, control: Control) -> dict[str, JSON]:
         return {"trusted": control.rotation.trust(command)}
     if command == "stop-session":
         return {"stopped": agent.host.stop()}
+    if command.startswith("stop-session "):
+        return _stop_one(command.removeprefix("stop-session ").strip(), agent)
     if command == "withdraw-policy":
         return {"withdrawn": agent.withdraw_agreement()}
     if command == "withdraw":
         return {"withdrawn": agent.withdraw_all()}
     return {"error": "unknown command"}
+
+
+def _stop_one(named: str, agent: Agent) -> dict[str, JSON]:
+    """By the beginning of its id, as ``status`` shows it, or by its capability (all of that kind)."""
+    sessions = agent.host.sessions.values()
+    found = [item.id for item in sessions if item.id.startswith(named) or item.request.capability == named]
+    if not found or not named:
+        return {"error": f"no session {named[:40]} is open", "stopped": 0}
+    return {"stopped": sum(agent.host.stop(session_id) for session_id in found)}

@@ -153,8 +153,10 @@ async def test_stop_at_the_machine_ends_it_and_takes_the_consent_back(ready, run
     await terminal.shows("25")
     assert "Alice travaille sur cet ordinateur" in runner.log or "Alice works on this computer" in runner.log
     code, said = await runner.command("status")
-    assert "Open session: Alice, ticket 7" in said
-    code, said = await runner.command("stop-session")
+    assert f"Open session: Alice, ticket 7, terminal ({session_id[:8]})" in said
+    code, said = await runner.command("stop-session", "files")
+    assert (code, said) == (1, "no session files is open\n")
+    code, said = await runner.command("stop-session", session_id[:8])
     assert (code, said) == (0, "Stopped sessions: 1\n")
     assert (await ready.expect(ConsentWithdrawn)).session_id == session_id
     ended = await ready.expect(SessionEnded)

@@ -59,7 +59,7 @@ async def test_the_cockpit_shows_the_facts_and_the_policy(server, cast, agent, c
     async def told():
         return (await machines.reported(agent.machine_id))[0].memory > 0
 
-    for _ in range(200):
+    for _ in range(1200):  # collecting them takes seconds, and this machine may be busy
         if await told():
             break
         await asyncio.sleep(0.05)
