@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated
 from urllib.parse import quote, unquote_to_bytes
 
-from compagnon_agent.protocol.wire import boolean, choice, integer, text
+from compagnon_agent.protocol.wire import boolean, choice, clean_text, integer, text
 
 KEY_LENGTH = 12_288  # characters of a path, percent-encoded
 PAGE = 200  # entries shown at once
@@ -168,7 +168,7 @@ class Place:
 
 
 def plain_name(name: str) -> str:
-    return unquote_to_bytes(name).decode("utf-8", "replace")
+    return clean_text(unquote_to_bytes(name).decode("utf-8", "replace"))
 
 
 def plain(key: str) -> str:

@@ -309,8 +309,9 @@ class Files:
         """How it went. It happened: what cannot be written now is missing, and stops what comes next."""
         count, sha256 = (sent.bytes, sent.sha256) if sent else (0, "")
         result = problem or "done"
-        room.mark(f"files.{verb}.{result}: {shortened(path)} {count} {sha256}")
-        room.say(f"files.{verb}.{result} {path} {count} bytes sha256 {sha256 or '-'} ({member.name})")
+        if not room.over:
+            room.mark(f"files.{verb}.{result}: {shortened(path)} {count} {sha256}")
+            room.say(f"files.{verb}.{result} {path} {count} bytes sha256 {sha256 or '-'} ({member.name})")
         facts: dict[str, object] = {
             "path": path,
             "bytes": count,

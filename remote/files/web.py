@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from litestar import Request, get, post, put
 from litestar.params import PathParameter, QueryParameter
-from litestar.response import Response, Stream, Template
-from litestar.types import ControllerRouterHandler
+from litestar.response import Response, Template
+from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import ControllerRouterHandler, Receive, Send
 
 from compagnon.auth.model import Member
 from compagnon.errors import Invalid
@@ -18,15 +21,17 @@ from compagnon.web import Form, fragment
 from compagnon_agent.protocol.wire import WireError, boolean, integer, loads, read_record, sequence, text
 from remote.files.model import KEY_LENGTH, PIECE, RATES, Look, Order, Place, disposition, name_of, range_of
 from remote.files.service import Download, Files
+from remote.files.transfers import Broken
 from remote.files.words import Clash
 
+log = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 SessionId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 Token = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 Key = Annotated[str, QueryParameter(max_length=KEY_LENGTH)]
 T = TypeVar("T")
 JSON_LIMIT = 64 * 1024  # bytes
-SANDBOX = {"sandbox": True}
+SANDBOX = {"sandbox": True, "stream": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,16 @@ class Asked:
 class Whole:
     sha256: Annotated[str, text(64, minimum=64)]
     overwrite: Annotated[bool, boolean] = False
+
+
+class Bytes(ASGIStreamingResponse):
+    """An answer whose end is not sent when its bytes break off: the server then drops the connection."""
+
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        try:
+            await super().send_body(send, receive)
+        except* Broken as group:
+            log.warning("a download breaks off: %s", group.exceptions[0])
 
 
 def handlers() -> Sequence[ControllerRouterHandler]:
@@ -91,9 +106,7 @@ async def picture(member: Member, files: Files, session_id: SessionId, path: Key
 
 
 @get("/sessions/{session_id:str}/files/download", opt=SANDBOX)
-async def download(
-    request: AnyRequest, member: Member, files: Files, session_id: SessionId, path: Key
-) -> Stream | Response[bytes]:
+async def download(request: AnyRequest, member: Member, files: Files, session_id: SessionId, path: Key) -> ASGIResponse:
     """A file, whole or from a byte on (Range, If-Range: RFC 9110 §14.2, §13.1.5)."""
     wanted = range_of(request.headers.get("range", ""))
     if wanted is None:
@@ -102,7 +115,7 @@ async def download(
     assert found.about is not None
     if found.about.size <= found.start:
         found.cancel()
-        return Response(b"", status_code=416, headers={"Content-Range": f"bytes */{found.about.size}"})
+        return ASGIResponse(status_code=416, headers={"Content-Range": f"bytes */{found.about.size}"})
     return _answer(found)
 
 
@@ -119,7 +132,7 @@ async def _ranged(
     return await files.get(session_id, member, path)
 
 
-def _answer(found: Download) -> Stream:
+def _answer(found: Download) -> Bytes:
     headers = {"Content-Disposition": disposition(found.name)}
     partial = False
     if about := found.about:
@@ -128,11 +141,11 @@ def _answer(found: Download) -> Stream:
     if about and partial:
         headers["Content-Range"] = f"bytes {found.start}-{found.start + about.length - 1}/{about.size}"
     kind = "application/zip" if about is None else "application/octet-stream"
-    return Stream(found.pieces, media_type=kind, headers=headers, status_code=206 if partial else 200)
+    return Bytes(iterator=found.pieces, media_type=kind, headers=headers, status_code=206 if partial else 200)
 
 
 @get("/sessions/{session_id:str}/files/archive", opt=SANDBOX)
-async def archive(member: Member, files: Files, session_id: SessionId, path: Key) -> Stream:
+async def archive(member: Member, files: Files, session_id: SessionId, path: Key) -> ASGIResponse:
     """A folder with everything in it, as a zip archive made on the way."""
     return _answer(await files.archive(session_id, member, path))
 
@@ -197,7 +210,7 @@ async def put_begin(
     return Response({"token": place.token(member.id), "path": place.path, **facts})
 
 
-@put("/sessions/{session_id:str}/files/uploads/{token:str}", request_max_body_size=PIECE)
+@put("/sessions/{session_id:str}/files/uploads/{token:str}", request_max_body_size=PIECE, opt={"stream": True})
 async def put_piece(
     request: AnyRequest,
     member: Member,

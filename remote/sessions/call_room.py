@@ -140,6 +140,10 @@ class CallRoom(Room):
         if self.alone:
             raise Conflict(ALONE)
 
+    @property
+    def over(self) -> bool:
+        return self._over
+
     def _require_life(self) -> None:
         if self._over:
             raise Conflict(N_("This session is over."))

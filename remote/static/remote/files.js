@@ -314,4 +314,4 @@ function line(text, state) {
   while (list.children.length > 200) list.firstElementChild.remove();
 }
 
-show();
+show(document.activeElement === document.body);
