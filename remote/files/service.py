@@ -262,8 +262,7 @@ class Files:
         """All of it is sent: compared, and put in its place at once. ``overwrite``: somebody said yes to that."""
         room = await self._room(session_id, member, changes=True)
         place = self._place(room, member, token)
-        if overwrite:
-            await self._note(room, member, "overwrite", place.path)
+        await self._note(room, member, "overwrite" if overwrite else "place", place.path)
         arguments = {**_about(place, member), "sha256": sha256, "overwrite": overwrite}
         try:
             await _call(room, "put_end", arguments, member, wait=LONG)
