@@ -51,6 +51,7 @@ from remote.releases.service import Releases
 from remote.sessions import people_web, watch_web
 from remote.sessions import web as session_web
 from remote.sessions.calling import Calling
+from remote.sessions.marks import StepMarks
 from remote.sessions.moderation import Moderation
 from remote.sessions.people_web import four_eyes_panel, invitations_panel
 from remote.sessions.rooms import Rooms
@@ -81,6 +82,7 @@ class Remote:
     drift: Drift
     sessions: Sessions
     recordings: Recordings
+    marks: StepMarks
     calling: Calling
     ssh: Ssh
     retentions: Retentions
@@ -98,6 +100,7 @@ def build(
     search: Search,
     link: AgentLink,
     rooms: Rooms,
+    marks: StepMarks,
     gate: TicketGate,
     environments: Environments,
     runs: Runs,
@@ -110,7 +113,7 @@ def build(
     scheduler = CheckScheduler(link, drift, environments)
     called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms)
     ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate, tunnels=called.tunnels)
-    rooms.on_step_ended.append(scheduler.after_step)
+    marks.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
     _listen(link, drift)
     releases = Releases(kernel)
@@ -136,6 +139,7 @@ def build(
         drift=drift,
         sessions=sessions,
         recordings=rooms.recordings,
+        marks=marks,
         calling=calling,
         called=called,
         releases=releases,
@@ -242,6 +246,7 @@ def _feature(
         everywhere=["remote/everywhere.html"],
         dashboard_panels=[invitations_panel(sessions), dashboard_panel(link.machines)],
         lifespan=[
+            link.nodes.running,
             rooms.watching,
             sessions.running,
             *called.lifespan,

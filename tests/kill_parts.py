@@ -125,8 +125,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(up: Up, folder: Path, *, database: str, procedures: Sequence[str] = ()) -> AsyncIterator[World]:
-    """Everything started; ``procedures`` (texts) are in force."""
+async def world(
+    up: Up, folder: Path, *, database: str, procedures: Sequence[str] = (), through: str = ""
+) -> AsyncIterator[World]:
+    """Everything started; ``procedures`` (texts) are in force. ``through``: the address that agents and pages know."""
     up.environ = {**up.environ, "COMPAGNON_SECRET_KEY": SECRET}
     await asyncio.to_thread(up.started)
     settings = Settings.load({}, data_dir=up.data, secret_key=SECRET, port=up.port, database_url=database)
@@ -135,12 +137,12 @@ async def world(up: Up, folder: Path, *, database: str, procedures: Sequence[str
     folder.mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
         async with running(built, background=False):
-            made = await _populate(built, agent, up.url)
+            made = await _populate(built, agent, through or up.url)
             for text in procedures:
                 await _publish(built, made[0], text)
         stack.push_async_callback(agent.stop)
         await agent.start()
-        alice = await stack.enter_async_context(signed_in(up.url, made[0].alice.email))
+        alice = await stack.enter_async_context(signed_in(up.url, made[0].alice.email, origin=through))
         cast, client_id, ticket = made
         yield World(
             up=up, database=database, settings=settings, cast=cast, client_id=client_id, ticket=ticket,
@@ -173,9 +175,11 @@ async def _publish(services: Services, cast: Cast, text: str) -> None:
 
 
 @asynccontextmanager
-async def signed_in(url: str, email: str) -> AsyncIterator[httpx.AsyncClient]:
+async def signed_in(url: str, email: str, *, origin: str = "") -> AsyncIterator[httpx.AsyncClient]:
     find = re.compile(r'name="_csrf_token"[^>]*value="([^"]+)"')
-    async with httpx.AsyncClient(base_url=url, headers={"origin": url, "accept-language": "en"}, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers={"origin": origin or url, "accept-language": "en"}, timeout=30
+    ) as client:
         token = find.search((await client.get("/sign-in")).text).group(1)
         answer = await client.post("/sign-in", data={"email": email, "password": PASSWORD, "_csrf_token": token})
         assert answer.status_code == 303, answer.text

@@ -26,6 +26,8 @@ from remote.control.arrivals import Door, Together
 from remote.control.connection import AgentConnection, Closed, Refused, is_signed
 from remote.control.identity import Identity
 from remote.control.inbox import Inbox
+from remote.control.nodes import Nodes
+from remote.control.relay import Relay
 from remote.machines.model import Arrival, Machine, MachineState
 from remote.machines.service import Machines
 
@@ -49,6 +51,8 @@ class Lines:
         self.machines = Machines(kernel)
         self.identity = Identity.load(kernel.settings.data_dir)
         self.inbox = Inbox(kernel.db)
+        self.nodes = Nodes(kernel, self.machines.node)
+        self._relay = Relay(self.nodes, self)
         self.door = Door()
         self._found = Together(self.machines.find_all)
         self._arrived = Together(self.machines.arrived)
@@ -94,6 +98,7 @@ class Lines:
             # A step's result is sent again after a reconnection; every other question died with its connection.
             if key[0] == machine_id and not key[1].startswith("step:") and not waiting.done():
                 waiting.set_exception(Unavailable(OFFLINE))
+        self._relay.gone(machine_id)
         return True
 
     async def find(self, machine_id: int) -> Machine | None:
@@ -183,9 +188,21 @@ class Lines:
         await handler(connection.machine, message)
 
     def _answer(self, machine_id: int, key: str, message: messages.Message) -> None:
+        """Hand an answer to whoever waits for it, in whichever server process."""
+        if not self.answered(machine_id, key, message):
+            self._relay.answered(machine_id, key, message)
+
+    def answered(self, machine_id: int, key: str, message: messages.Message) -> bool:
+        """Whether somebody in this process waited for it."""
         waiting = self._waiting.get((machine_id, key))
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message)
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(message)
+        return True
+
+    def lost(self, machine_id: int, key: str) -> None:
+        """The connection that an answer was to come by, in another process, is gone."""
+        self.failed(machine_id, key, Unavailable(OFFLINE))
 
     def failed(self, machine_id: int, key: str, error: AppError) -> None:
         """What was asked cannot be answered, and why: for what plays the agent in this process (``remote.ssh``)."""
@@ -193,8 +210,19 @@ class Lines:
         if waiting is not None and not waiting.done():
             waiting.set_exception(error)
 
-    async def tell(self, machine_id: int, message: messages.Message) -> None:
-        """Send without expecting an answer. Raises Unavailable when the machine is offline."""
+    async def reachable(self, machine_id: int) -> bool:
+        """Whether the agent of an approved machine is connected, to this or another server process."""
+        return self.online(machine_id) or bool(await self.nodes.where_is(machine_id))
+
+    async def tell(self, machine_id: int, message: messages.Message, *, key: str = "") -> None:
+        """Send; ``key`` names the answer that is waited for. Raises Unavailable when the machine is offline."""
+        if machine_id in self._connections:
+            await self.tell_here(machine_id, message)
+        elif not await self._relay.tell(machine_id, message, key):
+            raise Unavailable(OFFLINE)
+
+    async def tell_here(self, machine_id: int, message: messages.Message) -> None:
+        """To an agent of this process. Raises Unavailable."""
         connection = self._connections.get(machine_id)
         if connection is None or connection.machine.state is not MachineState.APPROVED:
             raise Unavailable(OFFLINE)
@@ -206,7 +234,7 @@ class Lines:
     async def _ask(self, machine_id: int, key: str, message: messages.Message, kind: type[M], timeout: float) -> M:
         """Raises Unavailable: offline, cut off, or no answer in ``timeout`` seconds."""
         async with self._waiting_for(machine_id, key) as answer:
-            await self.tell(machine_id, message)
+            await self.tell(machine_id, message, key=key)
             try:
                 found = await asyncio.wait_for(answer, timeout)
             except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import time
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Recorder:
         """A new file, readable by the server's user only. Raises FileExistsError."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        _claim(handle)
         recorder = cls(path, handle)
         line = cast.header(columns=columns, rows=rows, timestamp=int(recorder._started), title=title)
         recorder._started = float(int(recorder._started))
@@ -62,11 +64,12 @@ class Recorder:
     def reopen(cls, path: Path, *, keep: int) -> tuple[Recorder, Restored]:
         """Continue after the last whole chunk; what was cut behind it is dropped (it was never acknowledged).
 
-        ``keep`` bounds the restored tail, in bytes. Raises ChainError, OSError.
+        ``keep`` bounds the restored tail, in bytes. Raises ChainError, OSError (also while another process writes it).
         """
         tail = bytearray()
         notes: list[tuple[str, int, int]] = []
         handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+        _claim(handle)
         recorder = cls(path, handle)
         columns, rows = 80, 24
         with path.open("rb") as file:
@@ -178,6 +181,25 @@ class Recorder:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def _claim(handle: int) -> None:
+    """One writer at a time: the lock goes with the process, however it ends. Closes the file when it is taken."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def being_written(path: Path) -> bool:
+    """Whether some process, this one included, has the recording open for writing. Raises OSError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def split_utf8(data: bytes) -> tuple[bytes, bytes]:

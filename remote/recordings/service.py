@@ -18,7 +18,7 @@ from kb.search.analysis import VERSION
 from kb.search.records import tsvector_text
 from remote.recordings import cast, files, store, text
 from remote.recordings.model import ERASED, ChainReport, Marker, Recording, RecordingState, Spoken
-from remote.recordings.recorder import Recorder, Restored
+from remote.recordings.recorder import Recorder, Restored, being_written
 from remote.sessions.scrollback import SCROLLBACK
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,8 @@ class Recordings:
             return
         if recording.state is not RecordingState.RECORDING:
             return
+        if await asyncio.to_thread(being_written, self.path(recording)):
+            return  # by another server process, which finishes it
         report, spoken = await asyncio.to_thread(_read, self.path(recording), recording)
         state = RecordingState.COMPLETE if report.sound else RecordingState.FAILED
         async with self._db.transaction() as conn:

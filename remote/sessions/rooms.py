@@ -1,4 +1,4 @@
-"""The rooms of this process: who is in which session, and what the runs tell about themselves."""
+"""The rooms of this process: which sessions have their agent and their pages here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from compagnon.errors import Conflict, Unavailable
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from procedures.ports import RunRef
 from remote.recordings.model import ChainError
 from remote.recordings.recorder import Recorder
 from remote.recordings.service import Recordings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TICK = 1.0  # seconds
 ANCHOR_EVERY = 10.0
+FOLLOW_EVERY = 30.0  # should an event have been lost
 VIEWER_SILENCE = 45.0  # seconds; a page pings every 10
 SIZE = (100, 30)
 
@@ -41,14 +43,13 @@ def _called(session: Session, recorder: Recorder, full: Callable[[str], None]) -
 
 
 class Rooms:
-    """Implements ``procedures.ports.RunObserver``. One task watches all rooms."""
+    """One task watches all of them."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.recordings = Recordings(kernel)
         self.sessions: Sessions | None = None  # attached while wiring
         self.hub = kernel.hub
         self._db = kernel.db
-        self.on_step_ended: list[Callable[[RunRef], None]] = []
         self.makers: dict[Capability, Maker] = {}  # capabilities that have a room of their own kind
         self._rooms: dict[str, Room] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -69,7 +70,20 @@ class Rooms:
             found = self._rooms.get(session.id)
             if found is None:
                 found = self._rooms[session.id] = await self._made(session)
+                self._later(self._follow(session.id, found))
         return found
+
+    async def _follow(self, session_id: str, room: Room) -> None:
+        """Close the room when the session was ended by another server process."""
+        with self.hub.subscribe({f"session:{session_id}"}) as changes:
+            while self._rooms.get(session_id) is room:
+                with contextlib.suppress(psycopg.Error):  # asked again in a moment
+                    async with self._db.connection() as conn:
+                        session = await store.get(conn, session_id)
+                    if session is not None and session.end_reason is not None:
+                        await self.close(session_id, session.end_reason)
+                        return
+                await changes.next(timeout=FOLLOW_EVERY)
 
     async def _made(self, session: Session) -> Room:
         title = f"{session.machine_name} ({session.ticket_id})"
@@ -135,27 +149,9 @@ class Rooms:
             room.end(reason.value)
         await self.recordings.finish(session_id)
 
-    # RunObserver
-
-    async def step_started(self, run: RunRef, step_id: str) -> None:
-        self._mark(run, step_id)
-
-    async def step_ended(self, run: RunRef, step_id: str, outcome: str) -> None:
-        for room in self._of(run):
-            room.tell_all("step_ended", step=step_id, outcome=outcome)
-        for tell in self.on_step_ended:
-            tell(run)
-
-    def _mark(self, run: RunRef, step_id: str) -> None:
-        for room in self._of(run):
-            room.at_step(f"step:{run.procedure}@{run.version}/{step_id}")
-
-    def _of(self, run: RunRef) -> list[Room]:
-        return [
-            room
-            for room in self._rooms.values()
-            if room.ticket_id == run.ticket_id and room.machine_id == run.machine_id
-        ]
+    def at(self, machine_id: int, ticket_id: int) -> list[Room]:
+        """The live rooms of one visit that are here."""
+        return [room for room in self._rooms.values() if room.ticket_id == ticket_id and room.machine_id == machine_id]
 
     # watching
 
@@ -189,6 +185,7 @@ class Rooms:
                 if time.monotonic() - anchored >= ANCHOR_EVERY:
                     anchored = time.monotonic()
                     await self._anchor_all()
+                    await self._note_held()
                     await self.moderate()
                     await self._give_up_lost()
             except Exception:
@@ -214,19 +211,21 @@ class Rooms:
                 await self.recordings.anchor(session_id, room.recorder)
                 self._anchored[session_id] = chunks  # only what was kept: a failure is tried again
 
+    async def _note_held(self) -> None:
+        """Say for all server processes which sessions have their agent here."""
+        held = [session_id for session_id, room in self._rooms.items() if room.agent is not None]
+        if held:
+            async with self._db.transaction() as conn:
+                await store.held(conn, held)
+
     async def _give_up_lost(self) -> None:
-        """End the sessions whose agent stayed away longer than it keeps a shell."""
-        now = time.monotonic()
-        if now - self._started < LOST_AFTER:
+        """End the sessions whose agent stayed away from every server process longer than it keeps a shell."""
+        if time.monotonic() - self._started < LOST_AFTER:
             return
         async with self._db.connection() as conn:
-            opened = [session for session in await store.live(conn) if session.state is SessionState.OPEN]
-        for session in opened:
-            room = self._rooms.get(session.id)
-            away = room is None or (room.agent is None and now - room.left_at > LOST_AFTER)
-            fresh = session.opened_at and time.time() - session.opened_at.timestamp() < LOST_AFTER
-            if away and not fresh:
-                await self._end(session.id, EndReason.LOST)
+            lost = await store.lost(conn, LOST_AFTER)
+        for session_id in lost:
+            await self._end(session_id, EndReason.LOST)
 
 
 __all__ = ["ChainError", "Rooms"]

@@ -19,17 +19,15 @@ from remote.control.link import AgentLink
 from remote.machines.model import Machine, MachineState
 from remote.sessions import store
 from remote.sessions.model import (
-    REASON,
-    Capability,
     EndReason,
     ParticipantRole,
     Session,
     SessionState,
-    is_target,
     new_session_id,
     new_short_code,
 )
 from remote.sessions.people import OVER, People, tell
+from remote.sessions.request import kind_of, readable
 from remote.sessions.rooms import Rooms
 from remote.sessions.words import FROM_AGENT, TO_AGENT, ended_by, open_message, question
 
@@ -84,10 +82,7 @@ class Sessions(People):
 
         Raises Conflict (ticket closed), Forbidden, Invalid (reason; ticket of another client), Unavailable (offline).
         """
-        reason = " ".join(reason.split())
-        if not REASON[0] <= len(reason) <= REASON[1]:
-            raise Invalid(N_("Say in a few words what the session is for: the client reads it."), field="reason")
-        wanted = _wanted(capability, target)
+        reason, wanted = readable(reason), kind_of(capability, target)
         machine = await self._link.machines.get(machine_id)
         await self._check_may_open(machine, ticket_id, member)
         if wanted not in machine.capabilities:
@@ -122,7 +117,7 @@ class Sessions(People):
             raise Invalid(N_("This machine is not the ticket's client's."), field="machine_id")
         if machine.state is not MachineState.APPROVED:
             raise Conflict(N_("This machine is not approved."))
-        if not self._link.online(machine.id):
+        if not await self._link.reachable(machine.id):
             raise Unavailable(N_("This machine is offline."))
 
     def _begin(self, session: Session) -> None:
@@ -138,9 +133,8 @@ class Sessions(People):
             await self._ask_and_open(session)
         except Unavailable as error:
             log.info("session %s: %s", session.id, error)
-            await self.end(
-                session.id, EndReason.NO_ANSWER if self._link.online(session.machine_id) else EndReason.OFFLINE
-            )
+            there = await self._link.reachable(session.machine_id)
+            await self.end(session.id, EndReason.NO_ANSWER if there else EndReason.OFFLINE)
         except Conflict:
             log.info("session %s ended while it was asked for", session.id)
         except Exception:
@@ -286,14 +280,3 @@ class Sessions(People):
         for session in waiting:
             if session.requested_at < oldest and session.id not in self._asking:
                 await self.end(session.id, EndReason.NO_ANSWER)
-
-
-def _wanted(capability: str, target: str) -> Capability:
-    """Raises Invalid."""
-    try:
-        wanted = Capability(capability)
-    except ValueError:
-        raise Invalid(N_("There is no such kind of session."), field="capability") from None
-    if (wanted is Capability.TUNNEL) != is_target(target):
-        raise Invalid(N_("Name a host and a port: 192.168.1.20:22."), field="target")
-    return wanted

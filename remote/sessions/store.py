@@ -46,6 +46,11 @@ END = """
 UPDATE remote_sessions SET state = 'ended', ended_at = now(), end_reason = %(reason)s
 WHERE id = %(id)s AND state = %(old)s
 """
+HELD = "UPDATE remote_sessions SET held_at = now() WHERE id = ANY(%(ids)s) AND state = 'open'"
+LOST = """
+SELECT id FROM remote_sessions
+WHERE state = 'open' AND greatest(opened_at, held_at) < now() - make_interval(secs => %(seconds)s)
+"""
 HAND_OVER = """
 UPDATE remote_sessions SET driver_id = %(new)s
 WHERE id = %(id)s AND state = 'open' AND driver_id IS NOT DISTINCT FROM %(old)s
@@ -125,6 +130,17 @@ async def granted(conn: Connection, session_id: str, *, until: datetime | None, 
 
 async def end(conn: Connection, session_id: str, old: SessionState, reason: EndReason) -> bool:
     return (await conn.execute(END, {"id": session_id, "old": old, "reason": reason})).rowcount == 1
+
+
+async def held(conn: Connection, session_ids: list[str]) -> None:
+    """A server process has the agents' connections of these sessions now."""
+    await conn.execute(HELD, {"ids": session_ids})
+
+
+async def lost(conn: Connection, seconds: float) -> list[str]:
+    """Open sessions whose agent no server process has had for so long."""
+    rows = await (await conn.execute(LOST, {"seconds": seconds})).fetchall()
+    return [row[0] for row in rows]
 
 
 async def hand_over(conn: Connection, session_id: str, old: int | None, new: int) -> bool:

@@ -145,7 +145,7 @@ async def test_the_steps_of_a_run_are_marked_in_the_recording(server, cast, sess
     run = RunRef(
         id=1, procedure="imp-002", version=4, machine_id=agent.machine_id, ticket_id=ticket, member_id=cast.alice.id
     )
-    await rooms.step_started(run, "s2")
+    await server.services.remote.marks.step_started(run, "s2")
     await until(lambda: page.last("step"))
     assert page.last("step")["step"] == "step:imp-002@4/s2"
     recording = await rooms.recordings.get(session.id)

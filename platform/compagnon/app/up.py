@@ -48,10 +48,11 @@ def run(settings: Settings, *, demo: bool) -> int:
 
 @contextmanager
 def _only_one(settings: Settings) -> Iterator[None]:
-    """Hold the data folder: two servers with one embedded database and one index would stop each other's parts."""
+    """Hold the data folder: an embedded database belongs to one server. On a database of their own several share it."""
+    kind = fcntl.LOCK_SH if settings.database_url else fcntl.LOCK_EX
     handle = os.open(settings.data_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         raise SettingsError(

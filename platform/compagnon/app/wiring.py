@@ -28,6 +28,7 @@ from remote.control.link import AgentLink
 from remote.feature import Remote
 from remote.feature import build as build_remote
 from remote.machines.desk import OpenTickets
+from remote.sessions.marks import StepMarks
 from remote.sessions.rooms import Rooms
 from tickets.desk.model import Visibility
 from tickets.feature import Tickets
@@ -55,6 +56,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
     kernel = build_kernel(settings, Database(database_url, size=settings.database_pool))
     kb = build_kb(kernel)
     link, gate, rooms = AgentLink(kernel), Gate(kernel), Rooms(kernel)
+    marks = StepMarks(rooms, link.nodes)
     procedures = build_procedures(
         kernel,
         search=kb.search,
@@ -62,7 +64,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         learning=kb.learning,
         gateway=link,
         gate=gate,
-        observers=[rooms],
+        observers=[marks],
     )
     kb.articles.procedures = _ForArticles(procedures=procedures)
     remote = build_remote(
@@ -70,6 +72,7 @@ def build_services(settings: Settings, database_url: str) -> Services:
         search=kb.search,
         link=link,
         rooms=rooms,
+        marks=marks,
         gate=gate,
         environments=procedures.environments,
         runs=procedures.runs,

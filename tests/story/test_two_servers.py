@@ -1,0 +1,173 @@
+"""Two server processes on one database and one data folder, behind a balancer that goes by the session's id."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
+
+import pytest
+from kill_parts import PROCEDURE, World, signed_in, world
+from remote_parts import Page, until
+from up_parts import Up, as_url, free_port, new_up
+
+from compagnon_agent.protocol import frames
+
+pytestmark = pytest.mark.timeout(300)
+LINES = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Balancer:
+    """What nginx does with ``hash $session_id consistent`` (docs/how-to/production/nginx.conf), steered by the test.
+
+    ``sessions`` and ``control`` are the ports wanted for either; where nobody answers, the other one is asked.
+    """
+
+    ports: list[int]
+    sessions: int = 0
+    control: int = 0
+    port: int = field(default_factory=free_port)
+    tasks: set[asyncio.Task] = field(default_factory=set)
+
+    async def start(self):
+        return await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader, writer):
+        with suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            wanted = self.sessions if re.match(rb"\S+ /(agent/)?sessions/[0-9a-f]{32}", head) else self.control
+            up_reader, up_writer = await self.connect(wanted)
+            up_writer.write(head)
+            pipes = [asyncio.create_task(pipe(reader, up_writer)), asyncio.create_task(pipe(up_reader, writer))]
+            self.tasks.update(pipes)
+            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+            for task in pipes:
+                task.cancel()
+            up_writer.close()
+        writer.close()
+
+    async def connect(self, wanted: int):
+        for port in (wanted, *(port for port in self.ports if port != wanted)):
+            with suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", port)
+        raise OSError("nobody answers")
+
+
+async def pipe(reader, writer):
+    with suppress(OSError, asyncio.CancelledError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@dataclass(slots=True, kw_only=True)
+class Two:
+    """``here`` goes to the first server; ``alice`` is signed in at the second."""
+
+    here: World
+    balancer: Balancer
+    second: Up
+    alice: object
+
+    async def terminal(self) -> Page:
+        """Asked for at the second server."""
+        form = {"ticket_id": self.here.ticket, "reason": "Regarder le journal"}
+        answer = await self.alice.post(f"/machines/{self.here.agent.machine_id}/sessions", data=form)
+        assert answer.status_code == 303, answer.text
+        session_id = answer.headers["location"].rpartition("/")[2]
+        await until(lambda: self.state(session_id) == "open", what="the session is open")
+        page = Page(base=self.balancer.url, http=self.alice, session_id=session_id)
+        await page.open()
+        await until(lambda: (page.last("welcome") or {}).get("agent") or page.last("link"), what="the agent is there")
+        return page
+
+    def state(self, session_id: str) -> str:
+        return self.here.ask("SELECT state FROM remote_sessions WHERE id = %s", session_id)[0][0]
+
+
+@pytest.fixture
+async def two(database, tmp_path):
+    """The agent's control connection is with the first server; where sessions meet is the test's to say."""
+    with new_up() as first:
+        second = replace(first, port=free_port(), process=None, folder=first.folder / "second")
+        second.folder.mkdir()
+        balancer = Balancer(ports=[first.port, second.port], sessions=second.port, control=first.port)
+        shared = {
+            "COMPAGNON_DATABASE_URL": as_url(database),
+            "COMPAGNON_PUBLIC_URL": balancer.url,
+            "COMPAGNON_DATA_DIR": str(first.data),
+        }
+        first.environ = second.environ = shared
+        async with AsyncExitStack() as stack:
+            server = await balancer.start()
+            stack.callback(server.close)
+            made = await stack.enter_async_context(
+                world(first, tmp_path / "agent", database=database, procedures=[PROCEDURE], through=balancer.url)
+            )
+            second.environ = dict(first.environ)
+            await asyncio.to_thread(second.started)
+            stack.callback(second.kill)
+            await until(made.online, what="the agent is online")
+            alice = await stack.enter_async_context(signed_in(second.url, made.cast.alice.email, origin=balancer.url))
+            yield Two(here=made, balancer=balancer, second=second, alice=alice)
+
+
+@pytest.mark.parametrize("where", ["first", "second"])
+async def test_the_agent_with_one_the_member_with_the_other(two, where):
+    two.balancer.sessions = two.here.up.port if where == "first" else two.second.port
+    page = await two.terminal()
+    await page.type("echo bon''jour\r")
+    await page.see("bonjour")
+    answer = await two.here.alice.post(f"/sessions/{page.session_id}/end")
+    assert answer.status_code == 303, answer.text
+    await until(lambda: page.last("ended"), what="the page is told, wherever the session was ended")
+    assert two.state(page.session_id) == "ended"
+    query = "SELECT state FROM recordings WHERE session_id = %s"
+    await until(lambda: two.here.ask(query, page.session_id)[0][0] == "complete")
+
+
+async def test_a_step_is_asked_for_at_one_and_done_through_the_other_once(two, tmp_path):
+    file = tmp_path / "lines"
+    form = {"machine": two.here.agent.machine_id, "ticket": two.here.ticket, "parameter-fichier": str(file)}
+    answer = await two.alice.post("/procedures/tst-001/start", data=form)
+    assert answer.status_code == 303, answer.text
+    run = answer.headers["location"]
+    page = await two.terminal()
+    ((revision,),) = two.here.ask("SELECT revision FROM runs")
+    answer = await two.alice.post(f"{run}/ask", data={"phase": "execute", "revision": revision})
+    assert answer.status_code == 303, answer.text
+    await until(lambda: two.here.ask("SELECT current_step FROM runs") == [("s2",)], seconds=30)
+    assert file.read_text().split() == ["commence", "finit"]
+    await until(lambda: page.last("step"), what="the session's page hears of the step")
+    assert page.last("step")["step"].endswith("/s2")
+
+
+@pytest.mark.parametrize("killed", ["control", "session"])
+async def test_one_is_killed_and_the_terminal_goes_on_with_the_other(two, killed):
+    """``control``: the agent's control connection was there. ``session``: the terminal was there."""
+    two.balancer.sessions = two.here.up.port if killed == "session" else two.second.port
+    page = await two.terminal()
+    await page.type("stty -echo; PS1=; echo pr''et; compte=42\r")
+    await page.see("pret\r\n")
+    await page.type(f"i=0; while [ $i -lt {LINES} ]; do echo ligne $i; i=$((i+1)); sleep 0.004; done; echo F''IN\r")
+    await page.see("ligne 50\r\n")
+    two.here.up.kill()
+    two.balancer.control = two.balancer.sessions = two.second.port
+    if killed == "session":
+        await asyncio.sleep(0.5)
+        await page.close()
+        await page.open(resume=True)
+    await page.see("FIN\r\n", seconds=40)
+    await page.type("echo compte=$compte\r")
+    await page.see("compte=42", seconds=20)
+    text = bytes(page.output).decode()
+    assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("ligne ")] == list(range(LINES))
+    recorded = two.here.recorded().decode()
+    assert [int(line.split()[1]) for line in recorded.splitlines() if line.startswith("ligne ")] == list(range(LINES))
+    await page.socket.send(frames.resize(90, 30).encode())
