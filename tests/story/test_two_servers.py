@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import subprocess
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from kill_parts import PROCEDURE, World, signed_in, world
@@ -16,6 +19,9 @@ from compagnon_agent.protocol import frames
 
 pytestmark = pytest.mark.timeout(300)
 LINES = 500
+COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo ligne $i; i=$((i+1)); sleep 0.004; done; echo F''IN\r"
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+SHIPPED = Path(__file__).parents[2] / "docs/how-to/production/nginx.conf"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +78,7 @@ class Two:
 
     here: World
     balancer: Balancer
+    server: asyncio.Server
     second: Up
     alice: object
 
@@ -115,7 +122,7 @@ async def two(database, tmp_path):
             stack.callback(second.kill)
             await until(made.online, what="the agent is online")
             alice = await stack.enter_async_context(signed_in(second.url, made.cast.alice.email, origin=balancer.url))
-            yield Two(here=made, balancer=balancer, second=second, alice=alice)
+            yield Two(here=made, balancer=balancer, server=server, second=second, alice=alice)
 
 
 @pytest.mark.parametrize("where", ["first", "second"])
@@ -155,7 +162,7 @@ async def test_one_is_killed_and_the_terminal_goes_on_with_the_other(two, killed
     page = await two.terminal()
     await page.type("stty -echo; PS1=; echo pr''et; compte=42\r")
     await page.see("pret\r\n")
-    await page.type(f"i=0; while [ $i -lt {LINES} ]; do echo ligne $i; i=$((i+1)); sleep 0.004; done; echo F''IN\r")
+    await page.type(COUNT)
     await page.see("ligne 50\r\n")
     two.here.up.kill()
     two.balancer.control = two.balancer.sessions = two.second.port
@@ -171,3 +178,71 @@ async def test_one_is_killed_and_the_terminal_goes_on_with_the_other(two, killed
     recorded = two.here.recorded().decode()
     assert [int(line.split()[1]) for line in recorded.splitlines() if line.startswith("ligne ")] == list(range(LINES))
     await page.socket.send(frames.resize(90, 30).encode())
+
+
+def configuration(folder: Path, port: int, ports: list[int]) -> Path:
+    """The shipped file, without TLS and with other ports."""
+    text = SHIPPED.read_text().partition("server {\n    listen 80;")[0]
+    text = re.sub(r"\n    (listen|ssl_)[^\n]*", "", text)
+    text = text.replace("    server_name", f"    listen 127.0.0.1:{port};\n    server_name")
+    text = re.sub(
+        r"(    (# )?server 127\.0\.0\.1:88\d\d;\n)+", "".join(f"    server 127.0.0.1:{one};\n" for one in ports), text
+    )
+    text = text.replace("X-Forwarded-Proto $scheme", "X-Forwarded-Proto http")
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    path = folder / "nginx.conf"
+    start = f"daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n"
+    path.write_text(f"{start}{temporary}{text}}}\n")
+    return path
+
+
+@dataclass(slots=True, kw_only=True)
+class Nginx:
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen | None = None
+
+    def start(self, ports: list[int]) -> None:
+        path = configuration(self.folder, self.port, ports)
+        self.process = subprocess.Popen([NGINX, "-p", self.folder, "-c", path], stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.mark.skipif(not NGINX, reason="nginx is not installed")
+async def test_behind_nginx_one_of_two_is_killed_and_every_terminal_goes_on(two, tmp_path):
+    """The balancer of the test gives way to nginx with the shipped configuration, at the same address."""
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    nginx = Nginx(folder=folder, port=two.balancer.port)
+    two.server.close()
+    await two.server.wait_closed()
+    nginx.start([two.here.up.port, two.second.port])
+    try:
+        await two.here.agent.stop()
+        await two.here.agent.start()
+        await until(two.here.online, what="the agent came back through nginx")
+        pages = [await two.terminal() for _ in range(4)]
+        for page in pages:
+            await page.type("stty -echo; PS1=; echo pr''et\r")
+            await page.see("pret\r\n")
+            await page.type(
+                f"i=0; while [ $i -lt {LINES} ]; do echo ligne $i; i=$((i+1)); sleep 0.01; done; echo F''IN\r"
+            )
+        await pages[0].see("ligne 50\r\n")
+        two.here.up.kill()
+        await asyncio.sleep(1)
+        for page in pages:
+            await page.close()
+            await page.open(resume=True)
+        for page in pages:
+            await page.see("FIN\r\n", seconds=60)
+            text = bytes(page.output).decode()
+            found = [int(line.split()[1]) for line in text.splitlines() if line.startswith("ligne ")]
+            assert found == list(range(LINES))
+    finally:
+        nginx.stop()
