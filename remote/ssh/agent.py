@@ -221,11 +221,12 @@ class DeviceAgent:
         return await self._of.kernel.members.get(session.driver_id or session.requested_by)
 
     async def _shell(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
+        command = self._of.commands.pop(session.id, None)
         try:
             device = await self._of.devices.get(self._machine.id)
             shell = Shell(await self._of.connector.connect(device, await self._driver(session)))
             try:
-                await shell.start(request.columns, request.rows)
+                await shell.start(request.columns, request.rows, command)
             except (paramiko.SSHException, EOFError, OSError):
                 raise Broken from None
         except AppError as error:

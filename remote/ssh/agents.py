@@ -33,7 +33,8 @@ ALIVE_EVERY = 10.0  # seconds; what is not kept alive for 30 is over
 class DeviceAgents:
     """Started and stopped with the server. ``shells`` are the terminals that this process holds, by session.
 
-    ``questions`` wait for a member to write down who agreed, by the request's id.
+    ``questions`` wait for a member to write down who agreed, by the request's id; ``commands`` are what some
+    sessions run in place of a shell.
     """
 
     kernel: Kernel
@@ -46,6 +47,7 @@ class DeviceAgents:
     steps: Steps
     shells: dict[str, Shell] = field(default_factory=dict)
     questions: dict[str, Asked] = field(default_factory=dict)
+    commands: dict[str, list[str]] = field(default_factory=dict)
     _serving: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _running: bool = False
 

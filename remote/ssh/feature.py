@@ -12,6 +12,7 @@ from remote.control.link import AgentLink
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
 from remote.ssh.agents import DeviceAgents
+from remote.ssh.bootstrap import Bootstrap
 from remote.ssh.connector import Connector
 from remote.ssh.consents import Consents
 from remote.ssh.credentials import Credentials
@@ -26,13 +27,20 @@ class Ssh:
     """What the pages use. No dataclass: of those Litestar wants to know the types of everything inside."""
 
     def __init__(
-        self, devices: Devices, credentials: Credentials, connector: Connector, consents: Consents, agents: DeviceAgents
+        self,
+        devices: Devices,
+        credentials: Credentials,
+        connector: Connector,
+        consents: Consents,
+        agents: DeviceAgents,
+        bootstrap: Bootstrap,
     ) -> None:
         self.devices = devices
         self.credentials = credentials
         self.connector = connector
         self.consents = consents
         self.agents = agents
+        self.bootstrap = bootstrap
 
 
 def build(
@@ -45,7 +53,8 @@ def build(
         kernel=kernel, link=link, rooms=rooms, sessions=sessions, devices=devices, connector=connector,
         consents=consents, steps=Steps(kernel, connector, consents),
     )  # fmt: skip
-    return Ssh(devices, credentials, connector, consents, agents)
+    bootstrap = Bootstrap(kernel=kernel, machines=link.machines, sessions=sessions, consents=consents, agents=agents)
+    return Ssh(devices, credentials, connector, consents, agents, bootstrap)
 
 
 def _diallers(networks: tuple[str, ...], tunnels: Tunnels) -> Callable[[Device, Member | None], Dialler]:

@@ -11,7 +11,9 @@ import concurrent.futures
 import contextlib
 import queue
 import secrets
+import shlex
 import threading
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import paramiko
@@ -47,9 +49,9 @@ class Shell:
         self._channel: paramiko.Channel | None = None
         self._threads: list[threading.Thread] = []
 
-    async def start(self, columns: int, rows: int) -> None:
-        """Raises paramiko's errors, OSError."""
-        self._channel = await in_thread(lambda: _open(self._client, columns, rows))
+    async def start(self, columns: int, rows: int, command: Sequence[str] | None = None) -> None:
+        """``command``: what runs on the terminal in place of the account's shell. Raises paramiko's errors, OSError."""
+        self._channel = await in_thread(lambda: _open(self._client, columns, rows, command))
         for work in (self._read, self._write):
             thread = threading.Thread(target=work, name="ssh shell", daemon=True)
             self._threads.append(thread)
@@ -166,12 +168,15 @@ class Shell:
                     channel.resize_pty(width=work[0], height=work[1])
 
 
-def _open(client: paramiko.SSHClient, columns: int, rows: int) -> paramiko.Channel:
+def _open(client: paramiko.SSHClient, columns: int, rows: int, command: Sequence[str] | None) -> paramiko.Channel:
     transport = client.get_transport()
     if transport is None:
         raise paramiko.SSHException("not connected")
     channel = transport.open_session(window_size=WINDOW, timeout=HANDSHAKE)
     channel.get_pty(term="xterm-256color", width=columns, height=rows)
-    channel.invoke_shell()
+    if command is None:
+        channel.invoke_shell()
+    else:
+        channel.exec_command(shlex.join(command))
     channel.settimeout(None)
     return channel

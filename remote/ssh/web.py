@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 from compagnon.auth.model import Member
 from compagnon.directory.service import Directory
 from compagnon.errors import AppError, Conflict, Invalid, NotFound
-from compagnon.i18n import N_, current_locale
+from compagnon.i18n import N_, current_locale, gettext
 from compagnon.web import Form, page, redirect, toast
 from remote.machines.desk import Desk
 from remote.machines.model import MachineState
@@ -21,7 +21,7 @@ from remote.sessions.model import SessionState
 from remote.ssh import words
 from remote.ssh.consents import Asked
 from remote.ssh.feature import Ssh
-from remote.ssh.model import DeviceKind, HostKeyState, How, NewDevice, key_file
+from remote.ssh.model import Device, DeviceKind, HostKeyState, How, NewDevice, key_file
 
 AnyRequest = Request[Any, Any, Any]
 Identity = Annotated[int, QueryParameter(ge=1, le=2**63 - 1)]
@@ -30,6 +30,7 @@ Identity = Annotated[int, QueryParameter(ge=1, le=2**63 - 1)]
 def handlers() -> Sequence[ControllerRouterHandler]:
     return [
         add_form, add, edit_form, edit, look_at_key, key_page, confirm, propose, reject, open_session, agree,
+        install_agent,
     ]  # fmt: skip
 
 
@@ -216,13 +217,36 @@ async def open_session(
     how = form.choice("how", How)
     form.check()
     device = await ssh.devices.get(machine_id)
-    if device.via_machine_id is None:  # else signing in asks somebody at the other machine: once is enough
-        async with ssh.connector.connection(device):
-            pass
+    await _try(ssh, device)
     session = await desk.sessions.open(machine_id, ticket_id, reason, member, capability=capability)
     asked = Asked(machine_id=machine_id, ticket_id=ticket_id, session_id=session.id)
     await ssh.consents.record(member, asked, how=how, person=person)
     return redirect(session.url)
+
+
+@post("/devices/{machine_id:int}/agent")
+async def install_agent(
+    request: AnyRequest, form: Form, member: Member, ssh: Ssh, machine_id: FromPath[int]
+) -> Redirect:
+    """Install the agent on a device over SSH, in a recorded terminal that shows how it goes."""
+    ticket_id = form.identity("ticket_id")
+    person = form.text("person", limit=80, minimum=2)
+    how = form.choice("how", How)
+    form.check()
+    device, reason = await ssh.devices.get(machine_id), gettext(N_("Install the agent"))
+    await _try(ssh, device)
+    session = await ssh.bootstrap.install(member, device, ticket_id, reason, how=how, person=person)
+    return redirect(session.url)
+
+
+async def _try(ssh: Ssh, device: Device) -> None:
+    """Sign in once before the session is asked for: what is wrong is told on the page where it can be mended.
+
+    Not through another machine's agent: signing in asks somebody there, and once is enough.
+    """
+    if device.via_machine_id is None:
+        async with ssh.connector.connection(device):
+            pass
 
 
 @post("/devices/{machine_id:int}/consents")
