@@ -20,21 +20,22 @@ class Meter:
     """Figures since the look before. Blocking, a millisecond or two; the first look has no rates yet."""
 
     def __init__(self) -> None:
-        psutil.cpu_percent()
         self._at = time.monotonic()
+        self._cpu = _processor()
         self._disk, self._net = _disk(), _network()
 
     def read(self) -> Load:
-        now = time.monotonic()
+        now, cpu = time.monotonic(), _processor()
         elapsed = max(now - self._at, 0.05)
         disk, net = _disk(), _network()
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()
         reads, writes = (_rate(new - old, elapsed) for new, old in zip(disk, self._disk, strict=True))
         received, sent = (_rate(new - old, elapsed) for new, old in zip(net, self._net, strict=True))
-        self._at, self._disk, self._net = now, disk, net
+        busy = _share(cpu, self._cpu)
+        self._at, self._cpu, self._disk, self._net = now, cpu, disk, net
         return Load(
             at=datetime.now(UTC),
-            cpu=_tenths(psutil.cpu_percent()),
+            cpu=_tenths(busy),
             memory=_tenths(memory.percent),
             swap=_tenths(swap.percent),
             reads=reads,
@@ -43,6 +44,20 @@ class Meter:
             sent=sent,
             temperature=_temperature(),
         )
+
+
+def _processor() -> tuple[float, float]:
+    """Seconds at work and in all. Not ``psutil.cpu_percent``, which remembers by thread what it compares with."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # both are in "user" too
+    return total - idle, total
+
+
+def _share(now: tuple[float, float], before: tuple[float, float]) -> float:
+    """Percent at work between two looks."""
+    worked, passed = now[0] - before[0], now[1] - before[1]
+    return 100 * worked / passed if passed > 0 else 0.0
 
 
 def _tenths(percent: float) -> int:

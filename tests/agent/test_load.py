@@ -46,6 +46,13 @@ def test_a_broken_sensor_is_not_believed(monkeypatch):
     assert loads._temperature() is None
 
 
+def test_a_busy_processor_is_busy_whichever_thread_looks():
+    assert loads._share((30.0, 50.0), (20.0, 30.0)) == 50.0
+    assert loads._share((30.0, 50.0), (30.0, 50.0)) == 0.0
+    worked, passed = loads._processor()
+    assert 0 < worked < passed
+
+
 async def test_the_lease_ends_by_itself():
     told = []
     watching = Watching(told.append)
