@@ -11,10 +11,13 @@ from litestar.types import ControllerRouterHandler
 from compagnon.kernel import Kernel
 from remote.chat import web as chat_web
 from remote.chat.service import Chats
+from remote.control.link import AgentLink
 from remote.files import web as file_web
 from remote.files.service import Files
 from remote.logs import web as logs_web
 from remote.logs.service import Logs
+from remote.screens import web as screen_web
+from remote.screens.service import Screens
 from remote.sessions.calling import Calling
 from remote.sessions.model import Capability
 from remote.sessions.rooms import Rooms
@@ -30,6 +33,7 @@ class Called:
     files: Files
     logs: Logs
     tunnels: Tunnels
+    screens: Screens
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
@@ -38,6 +42,7 @@ class Called:
             *file_web.handlers(),
             *logs_web.handlers(),
             *tunnel_web.handlers(self.tunnels, self.kernel.settings),
+            *screen_web.handlers(),
         ]
 
     @property
@@ -47,22 +52,26 @@ class Called:
             "files": self.files,
             "logs": self.logs,
             "tunnels": self.tunnels,
+            "screens": self.screens,
         }
 
     @property
     def lifespan(self) -> Sequence[Callable[[], AbstractAsyncContextManager[None]]]:
-        return [self.chats.running, self.tunnels.running]
+        return [self.chats.running, self.tunnels.running, self.screens.running]
 
 
-def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms) -> Called:
+def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms, link: AgentLink) -> Called:
     chats = Chats(kernel, sessions=sessions, calling=calling)
     rooms.makers[Capability.CHAT] = chats.room
     tunnels = Tunnels(kernel, sessions=sessions, calling=calling, rooms=rooms)
     rooms.makers[Capability.TUNNEL] = tunnels.room
+    screens = Screens(kernel, sessions=sessions, calling=calling, link=link)
+    rooms.makers[Capability.SCREEN] = screens.room
     return Called(
         kernel=kernel,
         chats=chats,
         files=Files(kernel, calling),
         logs=Logs(calling),
         tunnels=tunnels,
+        screens=screens,
     )

@@ -111,7 +111,7 @@ def build(
     sessions = Sessions(kernel, link=link, rooms=rooms, gate=gate)
     calling = Calling(sessions=sessions, rooms=rooms)
     scheduler = CheckScheduler(link, drift, environments)
-    called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms)
+    called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms, link=link)
     ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate, tunnels=called.tunnels)
     marks.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))

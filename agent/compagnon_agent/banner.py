@@ -20,18 +20,18 @@ AGAIN = 2.0
 """Seconds until a banner that went away (its helper ended, somebody else sits down) is shown anew."""
 
 
-def sentence(member: str, ticket_id: int) -> str:
-    """What the banner says, in the language of whoever runs this process."""
-    return say(
-        own_locale(),
-        "{member} works on this computer (ticket {ticket}).",
-        member=clean(member, 120),
-        ticket=ticket_id,
-    )
+WORKS = "{member} works on this computer (ticket {ticket})."
+USES = "{member} uses the mouse and keyboard of this computer (ticket {ticket})."
 
 
-async def window(text: str) -> bool:
-    """Show it until Stop is pressed (True), it fails (False), or the task is cancelled."""
+def sentence(member: str, ticket_id: int, words: str = WORKS) -> str:
+    """What the banner says, in the language of whoever runs this process. Other ``words`` than ours are not said."""
+    known = words if words in (WORKS, USES) else WORKS
+    return say(own_locale(), known, member=clean(member, 120), ticket=ticket_id)
+
+
+async def window(text: str, *, lower: bool = False) -> bool:
+    """Show it (``lower``: below another) until Stop is pressed (True), it fails (False) or the task is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -41,7 +41,7 @@ async def window(text: str) -> bool:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        output, _ = await process.communicate(f"{text}\n{say(own_locale(), 'Stop')}\n".encode())
+        output, _ = await process.communicate(f"{text}\n{say(own_locale(), 'Stop')}\n{int(lower)}\n".encode())
         return output.strip() == b"stop"
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -51,8 +51,11 @@ async def window(text: str) -> bool:
 class Banner:
     """``async with Banner(…)``: shown inside. ``on_stop`` is called when Stop is pressed."""
 
-    def __init__(self, member: str, ticket_id: int, on_stop: Callable[[], object], desk: Desk) -> None:
+    def __init__(
+        self, member: str, ticket_id: int, on_stop: Callable[[], object], desk: Desk, *, words: str = WORKS
+    ) -> None:
         self._member = member
+        self._words = words
         self._ticket_id = ticket_id
         self._on_stop = on_stop
         self._desk = desk
@@ -60,7 +63,7 @@ class Banner:
 
     async def __aenter__(self) -> Banner:
         hint = say(own_locale(), "To stop it: compagnon-agent stop-session")
-        print(f"● {sentence(self._member, self._ticket_id)} {hint}", flush=True)
+        print(f"● {sentence(self._member, self._ticket_id, self._words)} {hint}", flush=True)
         self._window = asyncio.create_task(self._here() if has_display() else self._at_the_desk())
         return self
 
@@ -71,7 +74,8 @@ class Banner:
         print("○ " + say(own_locale(), "The remote session is over."), flush=True)
 
     async def _here(self) -> None:
-        if await window(sentence(self._member, self._ticket_id)):
+        text = sentence(self._member, self._ticket_id, self._words)
+        if await window(text, lower=self._words != WORKS):
             self._on_stop()
 
     async def _at_the_desk(self) -> None:
@@ -83,7 +87,7 @@ class Banner:
         self._on_stop()
 
     async def _shown_by_helper(self) -> bool:
-        payload: dict[str, JSON] = {"member": self._member, "ticket": self._ticket_id}
+        payload: dict[str, JSON] = {"member": self._member, "ticket": self._ticket_id, "words": self._words}
         try:
             answer, _ = await self._desk.request("banner", payload)
         except NoDesk:
@@ -95,11 +99,11 @@ def main() -> None:
     import tkinter
     from tkinter import ttk
 
-    text, stop = sys.stdin.readline().strip(), sys.stdin.readline().strip()
+    text, stop, lower = (sys.stdin.readline().strip() for _ in range(3))
     root = tkinter.Tk()
     root.title("Compagnon")
     root.attributes("-topmost", True)
-    root.geometry("+20+20")
+    root.geometry("+20+90" if lower == "1" else "+20+20")
     root.protocol("WM_DELETE_WINDOW", lambda: None)  # it stays as long as the session does
     frame = ttk.Frame(root, padding=10)
     frame.pack()

@@ -102,6 +102,9 @@ FRENCH: Mapping[str, str] = {
     "Refused.": "Refusé.",
     "The question was withdrawn.": "La question a été retirée.",
     "{member} works on this computer (ticket {ticket}).": "{member} travaille sur cet ordinateur (ticket {ticket}).",
+    "{member} uses the mouse and keyboard of this computer (ticket {ticket}).": (
+        "{member} se sert de la souris et du clavier de cet ordinateur (ticket {ticket})."
+    ),
     "Stop": "Arrêter",
     "To stop it: compagnon-agent stop-session": "Pour l'arrêter : compagnon-agent stop-session",
     "The remote session is over.": "La session à distance est terminée.",

@@ -125,6 +125,10 @@ class Recorder:
     def resize(self, columns: int, rows: int) -> None:
         self._append("r", f"{columns}x{rows}", self._facts())
 
+    def picture(self, record: bytes) -> None:
+        """Record a piece of a screen (``compagnon_agent.protocol.tiles``); players of terminals skip it."""
+        self._append("s", base64.b64encode(record).decode(), self._facts())
+
     def mark(self, label: str) -> None:
         self._append("m", label[:200], self._facts())
 

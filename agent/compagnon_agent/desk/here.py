@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from .. import banner, chatting, consent
 from ..protocol.wire import record
 from ..question import Question
+from ..screen import program
 from .channel import Exchange, Handler
 
 
@@ -23,10 +24,16 @@ async def show_banner(exchange: Exchange) -> None:
     if not consent.has_display():
         return
     ticket = exchange.payload.get("ticket")
-    text = banner.sentence(str(exchange.payload.get("member", "")), ticket if isinstance(ticket, int) else 0)
-    if await banner.window(text):
+    words = str(exchange.payload.get("words", banner.WORKS))
+    text = banner.sentence(str(exchange.payload.get("member", "")), ticket if isinstance(ticket, int) else 0, words)
+    if await banner.window(text, lower=words == banner.USES):
         await exchange.send({"stop": True})
     await asyncio.Event().wait()  # the core ends it
 
 
-HANDLERS: Mapping[str, Handler] = {"ask": ask, "banner": show_banner, "chat": chatting.for_the_core}
+HANDLERS: Mapping[str, Handler] = {
+    "ask": ask,
+    "banner": show_banner,
+    "chat": chatting.for_the_core,
+    "screen": program.for_the_core,
+}

@@ -99,6 +99,11 @@ class Channel:
             if rest:
                 await self._wait()
 
+    async def settle(self, below: int) -> None:
+        """Wait until the other side has dealt with all but fewer than ``below`` bytes. Raises :class:`ChannelLost`."""
+        while self._stream.unacknowledged >= below:
+            await self._wait()
+
     async def finish(self, code: int = 0) -> None:
         """Say the end, and wait until the other side has dealt with everything. Raises :class:`ChannelLost`."""
         self._stream.finish(code)

@@ -1,0 +1,1 @@
+"""Looking at the screen of a machine, pointing at it, and its mouse and keyboard."""
