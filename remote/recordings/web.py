@@ -24,7 +24,7 @@ from remote.recordings.export import Format
 from remote.recordings.model import DAYS, Recording, keyboard
 from remote.recordings.retention import Retentions
 from remote.recordings.service import Recordings
-from remote.sessions.model import Session
+from remote.sessions.model import Capability, Session
 from remote.sessions.service import Sessions
 
 AnyRequest = Request[Any, Any, Any]
@@ -53,9 +53,10 @@ async def shown(
     """
     session = await sessions.get(session_id)
     recording = await recordings.get(session_id)
+    screen = session.capability is Capability.SCREEN and not recording.erased
     return page(
         request,
-        "remote/recording.html",
+        "remote/recording_screen.html" if screen else "remote/recording.html",
         session=session,
         environment=(await machines.get(session.machine_id)).environment,
         recording=recording,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -211,6 +212,8 @@ class ScreenRoom(CallRoom):
 
     def _points(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
         x, y = pointed(note)
+        if viewer.member_id in self.lookers or not viewer.may_point(time.monotonic()):
+            return
         for other in self.viewers:
             if other is not viewer:
                 other.hint("pointer", id=viewer.member_id, name=viewer.name, x=x, y=y)
@@ -233,7 +236,7 @@ class ScreenRoom(CallRoom):
         """Noted in the recording, in numbers, before it is done; never what was typed."""
         events = events_of(note)
         may = viewer.member_id == self.controller == self.driver_id
-        if not may or not self.connected or not events:
+        if not may or self.alone or not self.connected or not events:
             return
         count = self._done + len(events)
         if not self._write(lambda: self.recorder.note_input(viewer.key, count, count)):
@@ -244,7 +247,7 @@ class ScreenRoom(CallRoom):
             self._doing = asyncio.create_task(self._do_all(viewer.member_id))
 
     async def _do_all(self, member_id: int) -> None:
-        while self._events and self.controller == member_id:
+        while self._events and self.controller == member_id and not self.alone:
             several = [self._events.popleft() for _ in range(min(EVENTS_AT_ONCE, len(self._events)))]
             batch: list[JSON] = [*several]
             try:
