@@ -34,6 +34,7 @@ class ChatWindow:
         self.root = tkinter.Tk()
         self.root.title(texts["title"])
         self.root.minsize(360, 320)
+        self.root.geometry("+20+160")  # below the banner with its Stop
         self.root.attributes("-topmost", True)
         self._build()
         threading.Thread(target=self._read, daemon=True).start()

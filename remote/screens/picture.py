@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from compagnon_agent.protocol.tiles import Kind, Record
 
+IN_FILE = 1.4  # bytes in the recording for one of the picture: base64 and the chain
+HASTE = 8
+LEAST = 1_000
 WINDOW = 192 * 1024  # bytes on their way to a page; beyond them it gets what is newest then
 
 
@@ -77,9 +80,13 @@ class Eye:
         self.drawn = min(max(self.drawn, upto), self.sent)
 
 
-def rate_for(size: int, limit: int, most: int) -> int:
-    """Bytes a second that a recording of ``size`` can still take: all until it is half full, then less and less.
+def rate_for(size: int, limit: int, most: int, left: float) -> int:
+    """Bytes of picture a second, so that the recording lasts as long as the consent does (``left`` seconds).
 
-    So a screen that moves all the time is recorded for hours, and the session is not ended by its recording.
+    ``most`` until a quarter of the recording is full; then what it can still take, spent faster at first, so that a
+    screen that moves all the time is seen worse and worse instead of ending the session.
     """
-    return max(8_000, int(most * min(1.0, 2 * (1 - size / limit))))
+    if size < limit // 4:
+        return most
+    spread = max(0, limit * 9 // 10 - size) / (IN_FILE * max(left, 60.0))  # a tenth is left for the slowest rate
+    return max(LEAST, min(most, int(HASTE * spread)))

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from compagnon.errors import AppError
@@ -47,6 +48,7 @@ class ScreenRoom(CallRoom):
         super().__init__(session, recorder, full=full)
         self.picture = Picture()
         self.monitor = 1
+        self._until = session.granted_until
         self.monitors: list[Monitor] = []
         self.controller: int | None = None  # whose mouse and keyboard go through: the client said yes to them
         self.asking = False
@@ -147,8 +149,9 @@ class ScreenRoom(CallRoom):
 
     def _wish(self) -> tuple[int, int, int]:
         width = max((eye.width for eye in self._eyes.values()), default=1280)
-        rate = rate_for(self.recorder.size, LIMIT, MOST)
-        return self.monitor, width, rate // 1000 * 1000
+        left = (self._until - datetime.now(UTC)).total_seconds() if self._until else 0.0
+        rate = rate_for(self.recorder.size, LIMIT, MOST, left)
+        return self.monitor, width, max(1000, rate // 5000 * 5000)
 
     def _view_values(self) -> dict[str, JSON]:
         monitor, width, rate = self._view

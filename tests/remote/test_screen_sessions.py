@@ -163,8 +163,8 @@ async def test_control_types_and_clicks_and_stop_ends_it(server, cast, agent, sc
     await page.say("input", events=[{"what": "text", "text": each} for each in "Été 5€ Ω"])
     await until(lambda: "typed " + ascii("Été 5€ Ω") in desktop.told, what=desktop.told)
     select = [{"what": "key", "key": key, "down": down} for key, down in (("Control", True), ("a", True), ("a", False))]
-    await page.say("input", events=[{"what": "key", "key": "Home", "down": True}])
-    await page.say("input", events=[{"what": "key", "key": "Delete", "down": True}])
+    for key in ("Home", "Delete"):
+        await page.say("input", events=[{"what": "key", "key": key, "down": down} for down in (True, False)])
     await until(lambda: "typed " + ascii("té 5€ Ω") in desktop.told, what=desktop.told)
     await page.say("input", events=[{"what": "move", **at(*BUTTON)}, *click])
     await until(lambda: "clicked" in desktop.told, what="the button is clicked")

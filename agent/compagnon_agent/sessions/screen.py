@@ -48,7 +48,7 @@ class View:
 
     monitor: Annotated[int, integer(1, MONITORS)] = 1
     width: Annotated[int, integer(320, WIDEST)] = 1280
-    rate: Annotated[int, integer(5_000, RATE)] = RATE
+    rate: Annotated[int, integer(1_000, RATE)] = RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
