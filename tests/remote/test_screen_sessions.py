@@ -91,7 +91,7 @@ async def allow(server, cast, screen, page) -> None:
 async def test_what_is_on_the_screen_arrives_and_a_change_costs_few_tiles(server, cast, desktop, look):
     page = await look(cast.alice)
     await until(lambda: page.shows(500, 400, BLUE), what="the window's background")
-    assert page.shows(*CORNER, GREEN)
+    await until(lambda: page.shows(*CORNER, GREEN))
     await calm(page)
     assert page.picture.size == (1280, 800)
     before = page.tiles
