@@ -87,9 +87,9 @@ class Connector:
         return client
 
     @contextlib.asynccontextmanager
-    async def connection(self, device: Device) -> AsyncIterator[paramiko.SSHClient]:
+    async def connection(self, device: Device, member: Member | None = None) -> AsyncIterator[paramiko.SSHClient]:
         """The same, closed at the end."""
-        client = await self.connect(device)
+        client = await self.connect(device, member)
         try:
             yield client
         finally:

@@ -20,6 +20,7 @@ from remote.machines.model import MachineState
 from remote.sessions.model import SessionState
 from remote.ssh import words
 from remote.ssh.consents import Asked
+from remote.ssh.errors import KeyChanged, KeyUnknown
 from remote.ssh.feature import Ssh
 from remote.ssh.model import Device, DeviceKind, HostKeyState, How, NewDevice, key_file
 
@@ -217,7 +218,8 @@ async def open_session(
     how = form.choice("how", How)
     form.check()
     device = await ssh.devices.get(machine_id)
-    await _try(ssh, device)
+    if (mend := await _tried(request, member, ssh, device)) is not None:
+        return mend
     session = await desk.sessions.open(machine_id, ticket_id, reason, member, capability=capability)
     asked = Asked(machine_id=machine_id, ticket_id=ticket_id, session_id=session.id)
     await ssh.consents.record(member, asked, how=how, person=person)
@@ -234,19 +236,23 @@ async def install_agent(
     how = form.choice("how", How)
     form.check()
     device, reason = await ssh.devices.get(machine_id), gettext(N_("Install the agent"))
-    await _try(ssh, device)
+    if (mend := await _tried(request, member, ssh, device)) is not None:
+        return mend
     session = await ssh.bootstrap.install(member, device, ticket_id, reason, how=how, person=person)
     return redirect(session.url)
 
 
-async def _try(ssh: Ssh, device: Device) -> None:
-    """Sign in once before the session is asked for: what is wrong is told on the page where it can be mended.
-
-    Not through another machine's agent: signing in asks somebody there, and once is enough.
-    """
-    if device.via_machine_id is None:
-        async with ssh.connector.connection(device):
-            pass
+async def _tried(request: AnyRequest, member: Member, ssh: Ssh, device: Device) -> Redirect | None:
+    """Sign in once before a session is asked for. What is wrong is told on the page where it can be mended."""
+    try:
+        async with ssh.connector.connection(device, member):
+            return None
+    except (KeyChanged, KeyUnknown) as error:
+        toast(request, error.message, kind="warning")
+        return redirect(f"/devices/{device.machine_id}/key")
+    except AppError as error:
+        toast(request, error.message, kind="warning", **error.params)
+        return redirect(f"/machines/{device.machine_id}")
 
 
 @post("/devices/{machine_id:int}/consents")
