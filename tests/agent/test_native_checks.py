@@ -25,9 +25,9 @@ import psutil
 import pytest
 
 from compagnon_agent.checks import dns, mount, package, service, system
-from compagnon_agent.checks.native import OBSERVERS, evaluate
+from compagnon_agent.checks.native import OBSERVERS, batch_of, evaluate
 from compagnon_agent.evaluate import evaluate as evaluate_all
-from compagnon_agent.protocol.checks import CheckResult, Outcome, parse_checks
+from compagnon_agent.protocol.checks import Check, CheckResult, Outcome, parse_checks
 from compagnon_agent.protocol.resources import RESOURCES
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own files")
@@ -422,3 +422,36 @@ async def test_the_time_for_all_is_kept():
         async with asyncio.timeout(10):
             results = await evaluate_all(checks, timeout=1, commands=False)
     assert [result.outcome for result in results] == ["error"] * 5
+
+
+def test_one_question_to_systemd_for_all_services(tmp_path, monkeypatch):
+    asked = []
+
+    def systemctl(argv, **_):
+        asked.append(argv)
+        states = {"cups": ("active", "enabled"), "ssh": ("inactive", "disabled"), "old": ("active", "generated")}
+        if argv[1] == "is-enabled":
+            return subprocess.CompletedProcess(argv, 0, "disabled\n", "")
+        keys = argv[argv.index("--") + 1 :]
+        blocks = ["ActiveState={}\nUnitFileState={}\n".format(*states.get(key, ("inactive", ""))) for key in keys]
+        return subprocess.CompletedProcess(argv, 0, "\n".join(blocks), "")
+
+    monkeypatch.setattr(service, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(service, "run", systemctl)
+    wanted = {"cups": (True, True), "ssh": (False, False), "old": (True, False), "absent": (False, False)}
+    checks = [
+        Check(resource="service", key=key, attributes={"running": running, "enabled": enabled})
+        for key, (running, enabled) in wanted.items()
+    ]
+    batch = batch_of(checks)
+    assert [evaluate(check, batch).outcome for check in checks] == [Outcome.PASSED] * 4
+    assert [argv[1] for argv in asked] == ["show", "is-enabled"], "one for all; the script's own tool for the script"
+
+
+async def test_as_many_checks_as_a_schedule_may_hold(tmp_path):
+    """All by one process, each answered."""
+    checks = [
+        Check(resource="file", key=str(tmp_path / str(number)), attributes={"exists": False}) for number in range(500)
+    ]
+    results = await evaluate_all(checks, timeout=60, commands=False)
+    assert {result.outcome for result in results} == {Outcome.PASSED}

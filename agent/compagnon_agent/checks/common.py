@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from ..protocol.wire import JSON
 
 Observed = dict[str, JSON]
+T = TypeVar("T")
 
 
 class Trouble(Exception):
@@ -27,6 +29,28 @@ class Differs(Exception):
         self.observed = observed
 
 
+class Batch:
+    """Checks that are evaluated one after the other: what one program answers for all of them is asked once.
+
+    ``keys`` by resource.
+    """
+
+    def __init__(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        self._keys = keys
+        self._known: dict[str, object] = {}
+
+    def keys(self, resource: str, at_least: str) -> tuple[str, ...]:
+        """The keys of all checks of this resource; ``at_least`` is the one that asks."""
+        found = self._keys.get(resource, ())
+        return found if at_least in found else (at_least,)
+
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """What ``find`` gave the first time."""
+        if name not in self._known:
+            self._known[name] = find()
+        return cast("T", self._known[name])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A check, ready to be answered: ``settings`` direct how, ``wanted`` names the attributes to observe."""
@@ -34,6 +58,7 @@ class Question:
     key: str
     settings: Mapping[str, JSON]
     wanted: frozenset[str]
+    batch: Batch = field(default_factory=lambda: Batch({}))
 
     def seconds(self, default: float) -> float:
         """The time limit, from goss's milliseconds."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from ..protocol.checks import Check, CheckResult, Outcome, expected_attributes
 from ..protocol.resources import RESOURCES
 from ..protocol.verdict import compare, finish
-from .common import Differs, Observed, Question, Trouble, Unsupported
+from .common import Batch, Differs, Observed, Question, Trouble, Unsupported
 
 OBSERVERS: Mapping[str, tuple[str, str]] = {
     "package": ("package", "observe"),
@@ -39,20 +39,28 @@ def observer_of(resource: str) -> Callable[[Question], Observed] | None:
     return found
 
 
-def evaluate(check: Check) -> CheckResult:
+def batch_of(checks: Sequence[Check]) -> Batch:
+    """For those that are evaluated together."""
+    keys: dict[str, list[str]] = {}
+    for check in checks:
+        keys.setdefault(check.resource, []).append(check.key)
+    return Batch({resource: tuple(dict.fromkeys(found)) for resource, found in keys.items()})
+
+
+def evaluate(check: Check, batch: Batch | None = None) -> CheckResult:
     """Never raises: whatever goes wrong is the result's outcome and reason."""
     started = time.monotonic()
-    outcome, observed, reason = _evaluate(check)
+    outcome, observed, reason = _evaluate(check, batch or batch_of([check]))
     return finish(check, outcome, observed, reason, started)
 
 
-def _evaluate(check: Check) -> tuple[Outcome, Observed, str]:
+def _evaluate(check: Check, batch: Batch) -> tuple[Outcome, Observed, str]:
     if check.attributes.get("skip") is True:
         return Outcome.PASSED, {}, "left out"
     observer = observer_of(check.resource)
     if observer is None:
         return Outcome.UNSUPPORTED, {}, f"{check.resource} cannot be checked here"
-    question = ask(check)
+    question = ask(check, batch)
     try:
         observed = observer(question)
     except Differs as difference:
@@ -66,7 +74,7 @@ def _evaluate(check: Check) -> tuple[Outcome, Observed, str]:
     return compare(check, observed)
 
 
-def ask(check: Check) -> Question:
+def ask(check: Check, batch: Batch) -> Question:
     attributes = RESOURCES[check.resource].attributes
     settings = {name: value for name, value in check.attributes.items() if attributes[name].setting}
-    return Question(key=check.key, settings=settings, wanted=frozenset(expected_attributes(check)))
+    return Question(key=check.key, settings=settings, wanted=frozenset(expected_attributes(check)), batch=batch)

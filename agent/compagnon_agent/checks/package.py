@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 
 from ..protocol.wire import JSON
 from .common import Observed, Question, Unsupported, run
 
+PLAIN = re.compile(r"[a-z0-9][a-z0-9+.-]*")
+"""A package's name (Debian Policy §5.6.1)."""
+
 
 def observe(question: Question) -> Observed:
     if shutil.which("dpkg-query"):
-        done = run(
-            ["dpkg-query", "-W", "-f", "${db:Status-Want} ${db:Status-Status} ${Version}\\n", "--", question.key]
-        )
-        return parse_dpkg(done.stdout)
+        if not PLAIN.fullmatch(question.key):  # an architecture or a pattern: by itself
+            return parse_dpkg(_dpkg("${db:Status-Want} ${db:Status-Status} ${Version}\\n", [question.key]))
+        known = question.batch.once("dpkg", lambda: by_package(question))
+        return parse_dpkg("\n".join(known.get(question.key, ())))
     if shutil.which("rpm"):
         done = run(["rpm", "-q", "--qf", "%{VERSION}-%{RELEASE}\\n", "--", question.key])
         return parse_rpm(done.stdout if done.returncode == 0 else "")
@@ -23,6 +27,20 @@ def observe(question: Question) -> Observed:
         done = run(["winget", "list", "--exact", "--id", question.key, "--disable-interactivity"], timeout=60)
         return parse_winget(done.stdout, question.key)
     raise Unsupported("no package database that the agent knows (dpkg, rpm, winget)")
+
+
+def _dpkg(shown: str, keys: Sequence[str]) -> str:
+    return run(["dpkg-query", "-W", "-f", shown, "--", *keys]).stdout
+
+
+def by_package(question: Question) -> Mapping[str, Sequence[str]]:
+    """What dpkg says of each of the packages that are asked about, in one go."""
+    keys = [key for key in question.batch.keys("package", question.key) if PLAIN.fullmatch(key)]
+    found: dict[str, list[str]] = {}
+    for line in _dpkg("${Package} ${db:Status-Want} ${db:Status-Status} ${Version}\\n", keys).splitlines():
+        name, _, rest = line.partition(" ")
+        found.setdefault(name, []).append(rest)
+    return found
 
 
 def parse_dpkg(output: str) -> Observed:

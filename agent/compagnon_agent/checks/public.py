@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..protocol.duties import MAX_SCHEDULED
 from ..protocol.wire import dumps, loads, sequence, text
 
 LIMIT = 10.0
@@ -75,7 +76,7 @@ async def _answers(process: asyncio.subprocess.Process, asked: list[str], found:
 
 
 def main() -> None:
-    keys = sequence(text(4000), 100).read(loads(sys.stdin.buffer.read(), limit=1024 * 1024), "paths")
+    keys = sequence(text(4000), MAX_SCHEDULED).read(loads(sys.stdin.buffer.read(), limit=1024 * 1024), "paths")
     for key in keys:
         sys.stdout.write("true\n" if everyone_may_read(key) else "false\n")
         sys.stdout.flush()

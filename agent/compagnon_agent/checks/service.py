@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .common import Observed, Question, run
 
 SYSTEMD = Path("/run/systemd/system")
 SCRIPTS = Path("/etc/init.d")
+ENABLED = frozenset({"enabled", "enabled-runtime", "alias", "static", "indirect", "generated"})
 RUNLEVELS = ("rc2.d", "rc3.d", "rc4.d", "rc5.d")
 
 
@@ -26,13 +28,30 @@ def observe(question: Question) -> Observed:
 
 
 def _systemd(question: Question) -> Observed:
+    keys = question.batch.keys("service", question.key)
+    units = question.batch.once("systemd", lambda: shown(keys))
+    unit = units.get(question.key) or shown((question.key,)).get(question.key, {})
     observed: Observed = {}
     if "running" in question.wanted:
-        observed["running"] = run(["systemctl", "is-active", "--", question.key]).stdout.strip() == "active"
+        observed["running"] = unit.get("ActiveState") == "active"
     if "enabled" in question.wanted:
-        state = run(["systemctl", "is-enabled", "--", question.key]).stdout.strip()
-        observed["enabled"] = state in {"enabled", "enabled-runtime", "alias", "static", "indirect", "generated"}
+        state = unit.get("UnitFileState")
+        if state == "generated":  # from a System V script: systemctl asks that script's own tool
+            state = run(["systemctl", "is-enabled", "--", question.key]).stdout.strip()
+        observed["enabled"] = state in ENABLED
     return observed
+
+
+def shown(keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """The units' properties by the names they were asked for; nothing where the answer does not fit the question."""
+    done = run(["systemctl", "show", "--property=ActiveState,UnitFileState", "--", *keys])
+    blocks = [parse_show(block) for block in done.stdout.strip("\n").split("\n\n")]
+    return dict(zip(keys, blocks, strict=True)) if len(blocks) == len(keys) else {}
+
+
+def parse_show(block: str) -> dict[str, str]:
+    """``Name=value`` lines."""
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 
 def _scripts(question: Question) -> Observed:
