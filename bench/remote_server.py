@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ class Bench:
     alice: Member
     client_id: int
     folder: Path
+    restart: Callable[[], Awaitable[psutil.Process]]
 
 
 def free_port() -> int:
@@ -87,13 +88,22 @@ async def _server(folder: Path, url: str) -> AsyncIterator[Bench]:
     port = free_port()
     arguments = [sys.executable, "-c", SERVE, str(data), database, str(port)]
     process = await asyncio.create_subprocess_exec(*arguments)
+
+    async def restart() -> psutil.Process:
+        """Killed without a word, and started again."""
+        nonlocal process
+        process.kill()
+        await process.wait()
+        process = await asyncio.create_subprocess_exec(*arguments)
+        return psutil.Process(process.pid)
+
     address = f"http://127.0.0.1:{port}"
     settings = Settings.load({}, data_dir=data, database_url=database, public_url=address, secret_key="k" * 40)
     services = build_services(settings, database)
     try:
         await _answers(address)
         async with running(services, background=False):
-            yield await _peopled(address, process.pid, services, folder)
+            yield await _peopled(address, process.pid, services, folder, restart)
     finally:
         process.terminate()
         with suppress(TimeoutError):
@@ -113,7 +123,9 @@ async def _answers(address: str) -> None:
     raise SystemExit("the server did not start")
 
 
-async def _peopled(address: str, pid: int, services: Services, folder: Path) -> Bench:
+async def _peopled(
+    address: str, pid: int, services: Services, folder: Path, restart: Callable[[], Awaitable[psutil.Process]]
+) -> Bench:
     alice = await services.kernel.members.create(
         email="alice@example.org", name="Alice Martin", role=Role.MEMBER, password=PASSWORD
     )
@@ -127,6 +139,7 @@ async def _peopled(address: str, pid: int, services: Services, folder: Path) -> 
         alice=alice,
         client_id=client.id,
         folder=folder,
+        restart=restart,
     )
 
 
@@ -141,8 +154,8 @@ async def signed_in(bench: Bench) -> httpx.AsyncClient:
     return client
 
 
-async def agent_process(bench: Bench) -> tuple[int, asyncio.subprocess.Process]:
-    """A real agent, enrolled, approved, running under the policy of a disposable machine."""
+async def agent_process(bench: Bench, *, url: str = "") -> tuple[int, asyncio.subprocess.Process]:
+    """A real agent, enrolled, approved, running under the policy of a disposable machine. ``url``: its way there."""
     folder = bench.folder / "agent"
     folder.mkdir(mode=0o700)
     environment = {**os.environ, "COMPAGNON_AGENT_DIR": str(folder)}
@@ -150,7 +163,7 @@ async def agent_process(bench: Bench) -> tuple[int, asyncio.subprocess.Process]:
     offer = await machines.offer(bench.alice, bench.client_id)
     command = [sys.executable, "-m", "compagnon_agent.cli"]
     enrol = await asyncio.create_subprocess_exec(
-        *command, "enroll", bench.url, offer.code, env=environment, stdout=asyncio.subprocess.PIPE
+        *command, "enroll", url or bench.url, offer.code, env=environment, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await enrol.communicate()
     machine_id = int(re.search(rb"machine (\d+)", output).group(1))

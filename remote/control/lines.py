@@ -56,6 +56,7 @@ class Lines:
         self.door = Door()
         self._found = Together(self.machines.find_all)
         self._arrived = Together(self.machines.arrived)
+        self._left = Together(self.machines.disconnected)
         self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
         self.release_key: Callable[[], Awaitable[bytes | None]] = _no_key  # what signs versions of the agent
         self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
@@ -126,7 +127,7 @@ class Lines:
         """The connection has ended."""
         if self.remove(connection):
             with contextlib.suppress(AppError, DatabaseError):  # it is offline anyway once nobody vouches for it
-                await self.machines.disconnected(connection.machine)
+                await self._left.ask(connection.machine.id)
 
     async def received(self, connection: AgentConnection, message: messages.Message) -> None:
         """One message of an agent. It speaks for its own machine only: answers are looked up under its id."""

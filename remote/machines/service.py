@@ -260,10 +260,14 @@ class Machines:
             await events.publish_all(conn, [*topics, "machines:all"], "online")
         return [found.get(machine_id) for machine_id in machine_ids]
 
-    async def disconnected(self, machine: Machine) -> None:
+    async def disconnected(self, machine_ids: Sequence[int]) -> list[None]:
+        """Their connections to this process have ended; an answer for each, for whoever asked for several at once."""
         async with self._db.transaction() as conn:
-            if await store.disconnected(conn, machine.id, self.node):
-                await _publish(conn, machine, "offline")
+            gone = await store.disconnected(conn, machine_ids, self.node)
+            if gone:
+                topics = [f"machine:{machine_id}" for machine_id in gone]
+                await events.publish_all(conn, [*topics, "machines:all"], "offline")
+        return [None] * len(machine_ids)
 
     async def alive(self) -> set[int]:
         """Vouch for this process and the agents at it. Gives the machines about which was decided lately."""

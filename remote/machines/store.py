@@ -80,7 +80,8 @@ WHERE m.id = r.id AND m.state <> 'revoked'
 """
 MANY = f"SELECT {COLUMNS} {FROM} WHERE m.id = ANY(%(ids)s)"
 DISCONNECTED = """
-UPDATE machines SET online = false, last_seen_at = now() WHERE id = %(id)s AND online AND node = %(node)s
+UPDATE machines SET online = false, last_seen_at = now() WHERE id = ANY(%(ids)s) AND online AND node = %(node)s
+RETURNING id
 """
 ALIVE = """
 INSERT INTO agent_nodes (id) VALUES (%(node)s) ON CONFLICT (id) DO UPDATE SET alive_at = now()
@@ -237,9 +238,10 @@ async def arrived(conn: Connection, node: str, arrivals: Sequence[Arrival]) -> N
     await conn.execute(ARRIVED, {"node": node, "rows": Jsonb(rows)})
 
 
-async def disconnected(conn: Connection, machine_id: int, node: str) -> bool:
-    """False when it is connected to another node by now."""
-    return (await conn.execute(DISCONNECTED, {"id": machine_id, "node": node})).rowcount == 1
+async def disconnected(conn: Connection, machine_ids: Sequence[int], node: str) -> list[int]:
+    """Those of them that are not connected to another node by now."""
+    rows = await (await conn.execute(DISCONNECTED, {"ids": list(machine_ids), "node": node})).fetchall()
+    return sorted(row[0] for row in rows)
 
 
 async def alive(conn: Connection, node: str) -> None:

@@ -275,8 +275,6 @@ def examples() -> list[messages.Message]:
         messages.Successor(key=key, signature=bytes(64)),
         messages.KeyChange(key=key, old_signature=bytes(64), new_signature=bytes(64)),
         messages.KeyChanged(key=key),
-        messages.Wake(request_id=uid, mac="52:54:00:12:34:56", address="192.0.2.255", reason="x", **who),
-        messages.Woken(request_id=uid, sent=3),
         messages.Facts(collected=now, facts={"os": {"name": "Debian"}}),
         messages.FactsRequest(),
         messages.Policy(mode="attended", sheet=("service",)),

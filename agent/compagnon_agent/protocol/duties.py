@@ -1,4 +1,4 @@
-"""What an agent does by itself and tells later: its queue, the scheduled checks, its keys; waking its neighbours.
+"""What an agent does by itself and tells later: its queue, the scheduled checks, its keys.
 
 A machine's clock may be wrong by years. What an agent tells of the past it tells by its age in seconds.
 """
@@ -21,7 +21,6 @@ from .wire import (
     choice,
     dumps,
     fixed_bytes,
-    identifier,
     integer,
     json_object,
     optional,
@@ -38,7 +37,6 @@ _uuid = text(36, minimum=8)
 _digest = text(64, minimum=64)
 _key = fixed_bytes(KEY_LENGTH)
 _signature = fixed_bytes(SIGNATURE_LENGTH)
-_mac = text(17, minimum=17)
 _age = integer(0, MAX_AGE)
 
 
@@ -185,34 +183,7 @@ class KeyChanged(Message):
     key: Annotated[bytes, _key]
 
 
-# --- waking a neighbour --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake(Message):
-    """Server: send the magic packet for ``mac`` on the local network, for a ticket. ``address``: the network's."""
-
-    TYPE: ClassVar[str] = "wake"
-    request_id: Annotated[str, _uuid]
-    mac: Annotated[str, _mac]
-    address: Annotated[str, text(45)]
-    ticket_id: Annotated[int, identifier()]
-    member_id: Annotated[int, identifier()]
-    member_name: Annotated[str, text(120)]
-    reason: Annotated[str, text(500)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Woken(Message):
-    """Agent: the packets were sent, or why not."""
-
-    TYPE: ClassVar[str] = "woken"
-    request_id: Annotated[str, _uuid]
-    sent: Annotated[int, integer(0, 100)]
-    reason: Annotated[str, text(500)] = ""
-
-
 __all__ = [
     "MAX_SCHEDULED", "AuditHead", "CheckNow", "CheckReport", "Checked", "Dropped", "Finding", "Kept", "KeyChange",
-    "KeyChanged", "Queued", "Schedule", "Successor", "Wake", "Woken", "schedule_digest",
+    "KeyChanged", "Queued", "Schedule", "Successor", "schedule_digest",
 ]  # fmt: skip

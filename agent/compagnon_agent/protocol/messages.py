@@ -26,8 +26,6 @@ from .duties import (
     Queued,
     Schedule,
     Successor,
-    Wake,
-    Woken,
 )
 from .envelope import Message, Unknown, decode_as, encode
 from .greeting import Challenge, Hello, Pending, Revoked, Welcome
@@ -70,8 +68,8 @@ __all__ = [
     "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Load", "Message", "OpenSession", "Pending",
     "Phase", "Policy", "PolicyAnswer", "PolicyProposal",
     "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
-    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "WatchLoad",
-    "Welcome", "Woken", "decode", "encode",
+    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "WatchLoad",
+    "Welcome", "decode", "encode",
 ]  # fmt: skip
 
 _name = text(120)
@@ -326,7 +324,7 @@ _ALL: tuple[type[Message], ...] = (
     Challenge, Hello, Welcome, Pending, Revoked, Heartbeat, Facts, FactsRequest, Policy, Problem, CheckRequest,
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
     SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
-    Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged, Wake, Woken,
+    Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged,
     PolicyProposal, PolicyAnswer, WatchLoad, Load,
 )  # fmt: skip
 
