@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from compagnon_agent.protocol import manifest as manifests
 from compagnon_agent.protocol import messages
+from compagnon_agent.protocol.agreements import Attendance, Proposal, Terms
 from compagnon_agent.protocol.checks import (
     RESOURCES,
     Check,
@@ -29,6 +30,7 @@ from compagnon_agent.protocol.expectations import ExpectationError, check_regex,
 from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, RunOn, Shell, digest, executes, prepare
 from compagnon_agent.protocol.messages import decode, encode
 from compagnon_agent.protocol.parameters import Parameter, ParameterError, ParameterType
+from compagnon_agent.protocol.releases import ReleaseState
 from compagnon_agent.protocol.wire import WireError
 from compagnon_agent.steps import fitting_results
 
@@ -251,6 +253,7 @@ def examples() -> list[messages.Message]:
     key, uid, session = bytes(32), str(uuid.uuid4()), "ab" * 16
     check = parse_checks({"os": {"linux": {}}})[0]
     result = CheckResult(check=check, outcome=Outcome.PASSED, observed={"id": "é"}, duration_ms=3)
+    proposal = Proposal(client="Le Goff", version=1, terms=Terms(attendance=Attendance.ATTENDED))
     who = {"ticket_id": 1, "member_id": 2, "member_name": "Alice"}
     return [
         messages.Challenge(nonce=key, server_key=key),
@@ -275,6 +278,13 @@ def examples() -> list[messages.Message]:
         messages.Successor(key=key, signature=bytes(64)),
         messages.KeyChange(key=key, old_signature=bytes(64), new_signature=bytes(64)),
         messages.KeyChanged(key=key),
+        messages.ReleaseQuery(counter=3),
+        messages.ReleaseOffer(manifest="{}", signature=bytes(64)),
+        messages.ReleaseReport(counter=3, state=ReleaseState.REFUSED, reason="x"),
+        messages.PolicyProposal(request_id=uid, proposal=proposal, member_id=2, member_name="Alice", short_code="4821"),
+        messages.PolicyAnswer(request_id=uid, accepted=True, source=messages.ConsentSource.DIALOG),
+        messages.WatchLoad(),
+        messages.Load(at=now, cpu=10, memory=20),
         messages.Facts(collected=now, facts={"os": {"name": "Debian"}}),
         messages.FactsRequest(),
         messages.Policy(mode="attended", sheet=("service",)),
