@@ -107,7 +107,7 @@ class Releasing:
             await self.server._handle(socket)
 
     async def report(self, state: ReleaseState) -> ReleaseReport:
-        return await self.server.expect(ReleaseReport, where=lambda item: item.state is state, timeout=60)
+        return await self.server.expect(ReleaseReport, where=lambda item: item.state is state, timeout=150)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ async def releasing(speaking_server, key, folder) -> Releasing:
 
 
 @pytest.fixture
-async def installed(runner, folder, tmp_path) -> Path:
+async def installed(request, runner, folder, tmp_path) -> Path:
     """An agent as its installer leaves it: a launcher, and this version in slot a. Running."""
     home = tmp_path / "home"
     shutil.copytree(SOURCE, home / "slots" / "a" / "compagnon_agent", ignore=shutil.ignore_patterns("__pycache__"))
@@ -148,7 +148,7 @@ async def installed(runner, folder, tmp_path) -> Path:
     runner.extra |= {
         "COMPAGNON_AGENT_HEALTHY_AFTER": "0.5",
         "COMPAGNON_AGENT_RELEASES_EVERY": "0.5",
-        "COMPAGNON_AGENT_TRIAL_SECONDS": "3",
+        "COMPAGNON_AGENT_TRIAL_SECONDS": getattr(request, "param", "120"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with (folder / "agent.log").open("ab") as log:
@@ -179,7 +179,7 @@ async def test_a_good_release_is_tested_tried_and_confirmed(speaking_server, rel
     # ... and the next one goes to the other slot, under the same supervised process.
     await releasing.offer(wheel("9.9.10"), version="9.9.10", counter=2)
     again = await speaking_server.expect(
-        ReleaseReport, where=lambda item: (item.counter, item.state) == (2, ReleaseState.CONFIRMED), timeout=60
+        ReleaseReport, where=lambda item: (item.counter, item.state) == (2, ReleaseState.CONFIRMED), timeout=150
     )
     assert again.counter == 2
     assert state(installed)["current"] == "a"
@@ -204,6 +204,7 @@ async def test_a_release_that_crashes_at_its_start_goes_back_by_itself(speaking_
     (runner.folder / "agent.log").write_text("")  # its tracebacks were wanted
 
 
+@pytest.mark.parametrize("installed", ["3"], indirect=True)
 async def test_a_release_that_cannot_connect_goes_back_by_itself(speaking_server, releasing, installed, runner):
     await speaking_server.connected()
     await releasing.offer(wheel(**NEVER_CONNECTS))
@@ -217,7 +218,7 @@ async def test_told_to_stop_during_a_trial_it_stops_and_goes_on_later(speaking_s
     runner.extra["COMPAGNON_AGENT_HEALTHY_AFTER"] = "30"
     await speaking_server.connected()
     await releasing.offer(wheel(**NEVER_CONNECTS))
-    await speaking_server.until(lambda: (state(installed)["trial"] or {}).get("starts") == 1, timeout=60)
+    await speaking_server.until(lambda: (state(installed)["trial"] or {}).get("starts") == 1, timeout=150)
     assert await runner.stop() == 0
     assert state(installed)["trial"]["starts"] == 0  # being told to stop is no failure
 

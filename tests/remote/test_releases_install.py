@@ -45,7 +45,7 @@ async def run(home: Path, script: str) -> tuple[int, str]:
         "/bin/sh", "-c", script, env=environment, cwd=str(home), stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, **NOBODY,
     )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), 150)
+    said, _ = await asyncio.wait_for(process.communicate(), 300)
     return process.returncode or 0, said.decode()
 
 
@@ -56,6 +56,7 @@ async def offered(server, cast):
     return await server.services.remote.machines.offer(cast.alice, client.id)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 async def test_one_line_installs_and_one_takes_all_away(server, cast, home):
     before = everything(home)
@@ -81,7 +82,7 @@ async def test_one_line_installs_and_one_takes_all_away(server, cast, home):
     async def online() -> bool:
         return (await machines.get(machine.id)).online
 
-    await until(online, seconds=60)
+    await until(online, seconds=120)
     status, said = await run(home, f"{command} status && {command} self-test")
     assert status == 0, said
     assert "works here" in said
@@ -90,7 +91,7 @@ async def test_one_line_installs_and_one_takes_all_away(server, cast, home):
     assert command.exists()
 
     await end_agents(home)
-    await asyncio.wait_for(agent, 30)
+    await asyncio.wait_for(agent, 60)
     status, said = await run(home, f"{command} uninstall --yes")
     assert status == 0, said
     left = everything(home) - before

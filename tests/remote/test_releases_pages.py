@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import io
@@ -221,5 +220,5 @@ async def test_new_machines_pin_the_release_key(server, cast, key, tmp_path):
     agent = await enrol_agent(server, cast, tmp_path / "agent")
     pinned = (agent.folder / "release.pub").read_text().strip()
     assert base64.b64decode(pinned) == key.public_key().public_bytes_raw()
-    said = await asyncio.wait_for(agent.run("self-test", "--expect", __version__), 60)
+    said = await agent.run("self-test", "--expect", __version__)
     assert "works here" in said
