@@ -121,7 +121,8 @@ class SpeakingServer:
         self.connections += 1
         self.news.set()
         async for data in socket:
-            await self._take(socket, decode(data))
+            if data:  # an empty message is a heartbeat
+                await self._take(socket, decode(data))
             self.news.set()
 
     async def _take(self, socket: ServerConnection, message: Message) -> None:

@@ -51,8 +51,8 @@ def wheel(version: str = "9.9.9", **edits: tuple[str, str]) -> bytes:
 
 
 CRASHES = {"run": ("    store = Store(settings.folder)\n", '    raise RuntimeError("broken")\n')}
-LOOP = "        while True:\n            try:\n"
-NEVER_CONNECTS = {"control": (LOOP, LOOP.replace("try:", "await asyncio.sleep(3600)\n            try:", 1))}
+ONCE = "    async def _once(self) -> None:\n"
+NEVER_CONNECTS = {"control": (ONCE, f"{ONCE}        await asyncio.sleep(3600)\n")}
 CANNOT_BE_IMPORTED = {"facts": ("import asyncio", "import asyncio, a_module_that_is_not_there")}
 
 
