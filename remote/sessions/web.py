@@ -27,6 +27,7 @@ from compagnon.web.ws_tickets import WsTickets
 from compagnon_agent.protocol import frames, messages, signing
 from compagnon_agent.protocol.wire import WireError
 from procedures.ports import TicketGate
+from procedures.runs.model import Run
 from remote import wire
 from remote.control.connection import Refused, greet, turn_away
 from remote.control.link import AgentLink
@@ -101,6 +102,7 @@ async def _context(session: Session, member: Member, sessions: Sessions, desk: D
     room = rooms.get(session.id)
     runs = await desk.runs.for_ticket(session.ticket_id)
     machine = await desk.link.machines.get(session.machine_id)
+    mine = [run for run in runs if run.machine_id == session.machine_id]
     return {
         "session": session,
         "environment": machine.environment,
@@ -115,10 +117,23 @@ async def _context(session: Session, member: Member, sessions: Sessions, desk: D
         "visit": await sessions.visit(session),
         "capabilities": [capability for capability in Capability if capability in machine.capabilities],
         "ticket_title": await _title(desk.gate, session.ticket_id),
-        "runs": [run for run in runs if run.machine_id == session.machine_id],
+        "runs": mine,
+        **await _brought_in(session, mine, desk),
         "step": room.step if room else "",
         "driving": session.driver_id == member.id,
     }
+
+
+async def _brought_in(session: Session, runs: Sequence[Run], desk: Desk) -> dict[str, Any]:
+    """What whoever joins must know at once: what the machine is, what is wrong with it, and what was done."""
+    facts, _ = await desk.link.machines.reported(session.machine_id)
+    checks = await desk.link.machines.checks(session.machine_id)
+    active = [run for run in runs if run.active]
+    seen = await desk.runs.show(active[-1].id) if active else None
+    done = (
+        [(visit.step_id, seen.plan.step(visit.step_id).title, visit.outcome) for visit in seen.visits] if seen else []
+    )
+    return {"facts": facts, "drift": [check for check in checks if check.failing], "done": done[-12:]}
 
 
 async def _title(gate: TicketGate, ticket_id: int) -> str:
