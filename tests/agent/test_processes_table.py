@@ -71,6 +71,7 @@ def test_secrets_of_a_command_line(words, shown):
 
 def test_a_command_line_hides_nothing_and_moves_nothing():
     assert listing.command_line(["a", "b c", "\u202egnp.exe", "x\ny", ""]) == "a 'b c' <U+202E>gnp.exe x<U+000A>y"
+    assert listing.command_line(["mysql", "-phunter2"]) == f"mysql -p{HIDDEN}"
 
 
 def test_the_table_fits_into_a_reply(monkeypatch):

@@ -138,7 +138,10 @@ function start() {
   }
 
   function hear(note) {
-    if (note.type === "welcome" && follow) keep();
+    if (note.type === "welcome" && follow) { // the page was cut off: what came meanwhile was told to nobody here
+      post("/leave", { follow }).catch(() => null);
+      begin();
+    }
     if (note.type !== "log" || note.follow !== follow) return;
     if (note.ended) { ended(note.ended); return; }
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
