@@ -10,7 +10,7 @@ from compagnon_agent.protocol.tiles import MONITORS, WIDEST
 from compagnon_agent.protocol.wire import JSON, WireError, integer, read_record
 
 CONTROL = "screen.control"
-MOST = 180_000  # bytes of picture a second
+MOST = 160_000  # bytes of picture a second
 WHOLE = 65_535  # places are told in parts of the monitor's width and height
 EVENTS_AT_ONCE = 64
 EVENTS_WAITING = 512

@@ -63,10 +63,10 @@ def test_a_page_that_does_not_draw_gets_no_more_until_it_does():
 def test_a_recording_is_never_filled_by_a_screen():
     size, seconds, rates = 0.0, 4 * 3600, []
     while seconds > 0:
-        rates.append(rate_for(int(size), LIMIT, 180_000, seconds))
+        rates.append(rate_for(int(size), LIMIT, 160_000, seconds))
         size += rates[-1] * 30 * 1.4
         seconds -= 30
     assert size < LIMIT
-    assert rates[0] == 180_000
+    assert rates[0] == 160_000
     assert rates[120] > 6_000, "after an hour of a film"
-    assert rate_for(LIMIT, LIMIT, 180_000, 0) == 1_000
+    assert rate_for(LIMIT, LIMIT, 160_000, 0) == 1_000

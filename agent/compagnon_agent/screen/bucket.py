@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-RATE = 180_000
-"""Bytes a second, at most 200,000 with everything around them."""
+RATE = 160_000
+"""Bytes a second: with what was saved up, 200,000 in the worst one."""
 
-BURST_SECONDS = 1.0
+BURST_SECONDS = 0.25
 
 
 class Bucket:
@@ -15,6 +15,11 @@ class Bucket:
         self.rate = rate
         self._tokens = rate * BURST_SECONDS
         self._at = now
+
+    @property
+    def least(self) -> float:
+        """Half of what is saved up at most."""
+        return self.rate * BURST_SECONDS / 2
 
     def available(self, now: float) -> int:
         self._tokens = min(self.rate * BURST_SECONDS, self._tokens + (now - self._at) * self.rate)

@@ -158,7 +158,7 @@ class Screen(Capability):
             await channel.settle(BEHIND)
             bucket.rate = self._view.rate
             budget = bucket.available(time.monotonic())
-            if budget >= min(LEAST, bucket.rate):
+            if budget >= min(LEAST, bucket.least):
                 order: dict[str, JSON] = {"monitor": self._view.monitor, "width": self._view.width, "budget": budget}
                 data = await self._eye.ask(order)
                 bucket.spend(len(data))
