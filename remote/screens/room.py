@@ -103,7 +103,7 @@ class ScreenRoom(CallRoom):
         try:
             self._view = self._wish()
             asked = self._view_values() | {"channel": channel.number}
-            answer = await self.call("screen.start", asked, member_id=0, record="screen: looked at")
+            answer = await self.call("screen.start", asked, member_id=0, record="screen.looked:")
             self.monitors = Monitor.several(answer)
             self._say_trouble("")
             await self._take_in(channel)
@@ -273,7 +273,7 @@ class ScreenRoom(CallRoom):
             return
         self.controller = None
         self._events.clear()
-        self.mark(f"screen: mouse and keyboard ended: {why}")
+        self.mark(f"screen.ended: {why}")
         self.tell_control()
         self._control_lost(self, why)
 

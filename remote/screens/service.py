@@ -56,7 +56,7 @@ class Screens:
         code = new_short_code()
         try:
             await self._audit(found, Actor.member(member.id), "screen.control_requested", {})
-            found.record(f"screen: mouse and keyboard asked for by {member.name}")
+            found.record(f"screen.asked: {member.name}")
         except BaseException:
             found.asking = False
             raise
@@ -81,7 +81,7 @@ class Screens:
         finally:
             room.asking = False
             allowed = granted and room.driver_id == member.id
-            written = allowed and room.mark(f"screen: mouse and keyboard given to {member.name}")
+            written = allowed and room.mark(f"screen.given: {member.name}")
             room.controller = member.id if written else None
             room.tell_control()
         if granted and not written:

@@ -50,9 +50,9 @@ class Connection:
     def label(self) -> str:
         """The line in the recording."""
         if self.ended is None:
-            return f"tunnel: connection {self.number} opened for {self.member_name}"
-        counted = f"{self.up} bytes up, {self.down} down, {self.seconds} s"
-        return f"tunnel: connection {self.number} ended ({self.reason}): {counted}"
+            return f"tunnel.opened: {self.number} {self.member_name}"
+        counted = f"{self.up} B ↑ {self.down} B ↓ {self.seconds} s"
+        return f"tunnel.closed: {self.number} {counted} ({self.reason})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

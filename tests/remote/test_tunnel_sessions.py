@@ -131,8 +131,8 @@ async def test_bytes_go_both_ways_and_are_counted_on_both_sides(server, cast, ag
     assert counted == [(5 + len(body), 64, False), (4, len(BIG), False), (12, 7, False)]
     await until(lambda: target.open == 0, what="every connection is closed at the target")
     found = await labels(server, tunnel)
-    assert "tunnel: connection 1 opened for Alice Martin" in found
-    assert any(re.match(r"tunnel: connection 2 ended \(closed\): 4 bytes up, 3145728 down", label) for label in found)
+    assert "tunnel.opened: 1 Alice Martin" in found
+    assert any(re.match(r"tunnel.closed: 2 4 B ↑ 3145728 B ↓ .*\(closed\)", label) for label in found)
 
     async def written():
         return len(await audited(server, "tunnel.closed")) == 3
@@ -167,7 +167,7 @@ async def test_what_does_not_answer_is_said(server, cast, tunnels, tunnel, targe
     await target.stop()
     with pytest.raises(CallFailed, match=str(target.port)):
         await ask(tunnels, tunnel, cast.alice, b"echo")
-    assert "tunnel: connection 1 ended (refused): 0 bytes up, 0 down" in " ".join(await labels(server, tunnel))
+    assert "tunnel.closed: 1 0 B ↑ 0 B ↓" in " ".join(await labels(server, tunnel))
 
 
 async def test_a_name_that_leads_to_the_machine_itself_or_to_a_cloud_is_refused(server, cast, agent, ticket):
@@ -209,7 +209,7 @@ async def test_stop_cuts_what_is_open(server, cast, agent, tunnels, tunnel, targ
         with pytest.raises(ChannelLost):
             await read_all(end)
     await until(lambda: target.open == 0)
-    assert "ended (stopped)" in " ".join(await labels(server, tunnel))
+    assert "(stopped)" in " ".join(await labels(server, tunnel))
     with pytest.raises(Conflict):
         await ask(tunnels, tunnel, cast.alice, b"echo")
 

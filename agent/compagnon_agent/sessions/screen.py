@@ -44,11 +44,11 @@ BEHIND = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """``width`` of the picture in pixels, ``rate`` in bytes a second."""
+    """``width`` of the picture in pixels, ``rate`` in bytes a second; of more than this agent gives, it gives its most."""
 
     monitor: Annotated[int, integer(1, MONITORS)] = 1
     width: Annotated[int, integer(320, WIDEST)] = 1280
-    rate: Annotated[int, integer(1_000, RATE)] = RATE
+    rate: Annotated[int, integer(1_000, 2**31)] = RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +152,11 @@ class Screen(Capability):
             self.session.leave(channel)
 
     async def _keep_painting(self, channel: Channel) -> None:
-        bucket = Bucket(self._view.rate, now=time.monotonic())
+        bucket = Bucket(min(RATE, self._view.rate), now=time.monotonic())
         while True:
             began = time.monotonic()
             await channel.settle(BEHIND)
-            bucket.rate = self._view.rate
+            bucket.rate = min(RATE, self._view.rate)
             budget = bucket.available(time.monotonic())
             if budget >= min(LEAST, bucket.least):
                 order: dict[str, JSON] = {"monitor": self._view.monitor, "width": self._view.width, "budget": budget}
