@@ -44,7 +44,7 @@ BEHIND = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """``width`` of the picture in pixels, ``rate`` in bytes a second; of more than this agent gives, it gives its most."""
+    """``width`` of the picture in pixels, ``rate`` in bytes a second; this agent gives at most its own."""
 
     monitor: Annotated[int, integer(1, MONITORS)] = 1
     width: Annotated[int, integer(320, WIDEST)] = 1280
