@@ -18,6 +18,7 @@ ORDER = (
     "imports",
     "terminal",
     "checks",
+    "files",
     "agents",
 )
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from litestar.exceptions import HTTPException
+
 from compagnon.errors import AppError
 from compagnon_agent.protocol.channel import Channel, ChannelLost
 from compagnon_agent.protocol.wire import record
@@ -72,6 +74,8 @@ class Outgoing:
         self._digest = hashlib.sha256()
         self._count = 0
         self._over = False
+        self._hashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hashed.set_result(None)
         self._unread = asyncio.get_running_loop().call_later(UNREAD, self.give_up)
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -94,14 +98,13 @@ class Outgoing:
     async def _next(self) -> bytes:
         data = await self._channel.read(PIECE)
         await self._rate.take(len(data))
-        if len(data) > PIECE // 8:
-            await asyncio.to_thread(self._digest.update, data)
-        else:
-            self._digest.update(data)
+        await self._hashed
+        self._hashed = asyncio.ensure_future(asyncio.to_thread(self._digest.update, data))  # while it is sent
         self._count += len(data)
         return data
 
     async def _finish(self) -> None:
+        await self._hashed
         sent = await self._close(abandon=False)
         problem = self._problem(sent)
         await self._ended(problem, sent)
@@ -162,6 +165,7 @@ async def _feed(channel: Channel, body: AsyncIterator[bytes], rate: Rate) -> Non
         async for data in body:
             await rate.take(len(data))
             await channel.write(data)
-    finally:
-        with suppress(ChannelLost):
-            await channel.finish()
+    except HTTPException as gone:  # the browser's connection
+        log.info("an upload's request was cut off: %s", gone.detail)
+    with suppress(ChannelLost):
+        await channel.finish()

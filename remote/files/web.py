@@ -133,7 +133,7 @@ async def _ranged(
 
 
 def _answer(found: Download) -> Bytes:
-    headers = {"Content-Disposition": disposition(found.name)}
+    headers = {"Content-Disposition": disposition(found.name), "X-Accel-Buffering": "no"}  # nginx keeps none of it
     partial = False
     if about := found.about:
         headers |= {"Content-Length": str(about.length), "Accept-Ranges": "bytes", "ETag": f'"{about.version}"'}

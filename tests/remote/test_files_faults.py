@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import random
+import subprocess
 from contextlib import suppress
 from urllib.parse import quote_from_bytes
 
@@ -315,3 +316,26 @@ async def test_pieces_in_any_order_end_in_the_whole_file(files, alice, place):
     digest = hashlib.sha256(data).hexdigest()
     assert (await alice.post(f"{base}/{token}/end", json={"sha256": digest})).status_code == 200
     assert (place / "x.bin").read_bytes() == data
+
+
+@pytest.fixture
+def small_disk(place):
+    """A disk of 6 MB, where the tests may mount one."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("a small disk can be mounted by root only")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing(files, alice, small_disk):
+    data = os.urandom(5_000_000)
+    base = f"/sessions/{files.id}/files/uploads"
+    about = {"key": key_of(small_disk), "names": ["x.bin"], "size": len(data), "modified": 1}
+    token = (await alice.post(base, json=about)).json()["token"]
+    (small_disk / "other").write_bytes(os.urandom(3_000_000))  # meanwhile somebody else fills it
+    answer = await alice.put(f"{base}/{token}?start=0", content=data)
+    assert (answer.status_code, answer.json()["code"]) == (400, "full")
+    assert [item.name for item in small_disk.iterdir()] == ["other"]
+    answer = await alice.post(base, json=about)
+    assert (answer.status_code, answer.json()["code"]) == (400, "full")
