@@ -3,7 +3,7 @@
     python bench/agents.py [--count 1000] [--idle 60]
 
 Each simulated agent has its own machine and key, does the whole handshake and stays connected, as the real one does:
-it comes back by itself with full jitter (1 s, at most 30 s) or when the server says. The server runs in its own process
+it comes back by itself with full jitter (1 s, at most 12 s) or when the server says. The server runs in its own process
 and is measured before and after (RSS and USS). Then it is killed and started again, while a member's browser asks for
 pages all the time. At the end a real agent idles behind a relay that counts every byte of its TCP connection.
 """
@@ -71,7 +71,7 @@ class Fleet:
             except (OSError, WebSocketException, TimeoutError) as fault:
                 asked = _retry_after(fault)
                 self.turned_away += bool(asked)
-                pause = asked * random.uniform(1, 2) if asked else random.uniform(0, min(30, 2**failures))
+                pause = asked * random.uniform(1, 2) if asked else random.uniform(0, min(12, 2**failures))
                 failures += 1
                 await asyncio.sleep(pause)
 

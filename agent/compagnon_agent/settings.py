@@ -19,7 +19,7 @@ class Settings:
 
     folder: Path
     backoff_base: float = 1.0
-    backoff_cap: float = 30.0
+    backoff_cap: float = 12.0
     facts_every: float = 900.0
     session_grace: float = 300.0
     releases_every: float = 3600.0
@@ -51,7 +51,7 @@ class Settings:
 
 
 _DEFAULTS: Mapping[str, float] = {
-    "BACKOFF_BASE": 1.0, "BACKOFF_CAP": 30.0, "FACTS_EVERY": 900.0, "SESSION_GRACE": 300.0,
+    "BACKOFF_BASE": 1.0, "BACKOFF_CAP": 12.0, "FACTS_EVERY": 900.0, "SESSION_GRACE": 300.0,
     "RELEASES_EVERY": 3600.0, "HEALTHY_AFTER": 60.0, "MEMORY_EVERY": 10.0, "MEMORY_CAP": 256.0,
 }  # fmt: skip
 

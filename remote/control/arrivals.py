@@ -18,7 +18,7 @@ AT_ONCE = 64
 WAITING = 2000
 """More wait for their turn; they take a few seconds."""
 
-AGAIN = (5, 20)
+AGAIN = (2, 6)
 """Seconds after which those that are turned away may come again."""
 
 MOMENT = 0.01  # seconds that a query waits for others to join it
