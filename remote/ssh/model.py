@@ -54,14 +54,13 @@ class How(StrEnum):
 class Device:
     """``via_machine_id``: reached through the tunnel of that machine's agent; ``trouble``: why it did not answer last.
 
-    ``name``, ``client_id`` and ``approved`` are its machine's.
+    ``name`` and ``client_id`` are its machine's.
     """
 
     machine_id: int
     name: str
     client_id: int
     client_name: str
-    approved: bool
     kind: DeviceKind
     host: str
     port: int
@@ -75,10 +74,6 @@ class Device:
 
     def __post_init__(self) -> None:  # rows come from PostgreSQL as text
         object.__setattr__(self, "kind", DeviceKind(self.kind))
-
-    @property
-    def url(self) -> str:
-        return f"/devices/{self.machine_id}"
 
     @property
     def address(self) -> str:

@@ -11,8 +11,8 @@ from compagnon.db import Connection
 from remote.ssh.model import Consent, Device, HostKey, HostKeyState
 
 DEVICE = """
-SELECT d.machine_id, m.name, m.client_id, c.name AS client_name, m.state = 'approved' AS approved, d.kind, d.host,
-       d.port, d.username, d.via_machine_id, v.name AS via_name, d.credential_id, d.notes, d.answered_at, d.trouble
+SELECT d.machine_id, m.name, m.client_id, c.name AS client_name, d.kind, d.host, d.port,
+       d.username, d.via_machine_id, v.name AS via_name, d.credential_id, d.notes, d.answered_at, d.trouble
 FROM ssh_devices d JOIN machines m ON m.id = d.machine_id JOIN clients c ON c.id = m.client_id
 LEFT JOIN machines v ON v.id = d.via_machine_id
 """
