@@ -48,7 +48,7 @@ def password_server():
             transport = paramiko.Transport(sock)
             transport.add_server_key(key)
             transports.append(transport)
-            transport.start_server(server=PasswordServer())
+            transport.start_server(event=threading.Event(), server=PasswordServer())  # its own thread goes on
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
