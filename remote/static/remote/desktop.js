@@ -7,6 +7,7 @@ import { Canvas, parse } from "./tiles.js";
 const page = JSON.parse(document.getElementById("session-data").textContent);
 const texts = JSON.parse(document.getElementById("desktop-texts")?.textContent ?? "{}");
 const canvas = document.getElementById("desktop-canvas");
+const keys = document.getElementById("desktop-keys"); // what is typed lands here first
 const pointers = document.getElementById("desktop-pointers");
 const state = document.getElementById("desktop-control");
 const trouble = document.getElementById("desktop-trouble");
@@ -18,7 +19,7 @@ const POINT_EVERY = 100;
 const SEND_EVERY = 40;
 const POINTER_SHOWN = 4000;
 const WIDEST = 1920;
-const MOVES = new Set(["Shift", "Control", "Alt", "AltGraph", "Meta"]);
+const HELD = new Set(["Shift", "Control", "Alt", "Meta"]); // their repetition says nothing
 let driver = null;
 let controller = null;
 let code = "";
@@ -83,7 +84,7 @@ function showControl(asking) {
   else if (mine) text = texts.mine;
   else if (controller !== null) text = texts.other;
   else if (had) text = texts.refused;
-  if (mine && !had) canvas.focus();
+  if (mine && !had) keys.focus({ preventScroll: true });
   had = asking || controller !== null;
   if (!asking) code = "";
   state.textContent = text;
@@ -160,7 +161,7 @@ for (const [name, down] of [["pointerdown", true], ["pointerup", false]]) {
   canvas?.addEventListener(name, (event) => {
     if (!inControl() || event.button > 2) return;
     event.preventDefault();
-    canvas.focus();
+    keys.focus({ preventScroll: true });
     if (down) canvas.setPointerCapture(event.pointerId);
     add({ what: "move", ...place(event) });
     add({ what: "button", button: event.button, down });
@@ -175,17 +176,30 @@ canvas?.addEventListener("wheel", (event) => {
   wheel.y += event.deltaY * step;
 }, { passive: false });
 
-// What makes a character is typed as that character, whatever the two keyboards look like; everything else is a key.
+// What makes a character is typed as that character, whatever the two keyboards look like, dead keys and input methods
+// included: it is read from a field. Everything else is a key.
+const isText = (event) => {
+  if (["Dead", "Process", "Unidentified", "AltGraph"].includes(event.key)) return true;
+  if ([...event.key].length !== 1) return false;
+  return (!event.ctrlKey && !event.altKey && !event.metaKey) || event.getModifierState("AltGraph");
+};
+
 function onKey(event, down) {
-  if (!inControl() || event.isComposing) return;
-  if (event.ctrlKey && event.altKey && event.key === "Escape") { canvas.blur(); return; }
+  if (!inControl() || event.isComposing || isText(event)) return;
   event.preventDefault();
-  const character = event.key.length <= 2 && [...event.key].length === 1;
-  const plain = character && ((!event.ctrlKey && !event.altKey && !event.metaKey) || event.getModifierState("AltGraph"));
-  if (plain) { if (down) add({ what: "text", text: event.key }); return; }
-  if (event.key === "AltGraph" || event.key === "Dead" || event.key === "Unidentified") return;
-  if (event.key.length <= 20 && (!event.repeat || !MOVES.has(event.key))) add({ what: "key", key: event.key, down });
+  if (event.ctrlKey && event.altKey && event.key === "Escape") { keys.blur(); return; }
+  if (event.key.length <= 20 && !(event.repeat && HELD.has(event.key))) add({ what: "key", key: event.key, down });
 }
-canvas?.addEventListener("keydown", (event) => onKey(event, true));
-canvas?.addEventListener("keyup", (event) => onKey(event, false));
-canvas?.addEventListener("blur", () => { if (inControl()) add({ what: "release" }); });
+
+function typed() {
+  const characters = [...keys.value];
+  keys.value = "";
+  if (!inControl()) return;
+  while (characters.length) add({ what: "text", text: characters.splice(0, 10).join("") });
+}
+
+keys?.addEventListener("keydown", (event) => onKey(event, true));
+keys?.addEventListener("keyup", (event) => onKey(event, false));
+keys?.addEventListener("input", (event) => { if (!event.isComposing) typed(); });
+keys?.addEventListener("compositionend", typed);
+keys?.addEventListener("blur", () => { if (inControl()) add({ what: "release" }); });
