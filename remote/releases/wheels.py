@@ -27,8 +27,8 @@ AGENT = "compagnon_agent"
 NEEDED = ("cryptography", "psutil", "websockets")
 """What the agent imports; what these need comes along."""
 
-BELOW = ("cffi", "pycparser", "typing_extensions")
-"""Packages that one of those needs, where they are installed."""
+BELOW = ("cffi", "pycparser", "typing_extensions", "mss", "pillow")
+"""Packages that one of those needs, and the agent's extra for screens, where they are installed."""
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 _LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}

@@ -33,6 +33,8 @@ function Install-Files([string]$Python) {
     $packages = @('--find-links', "$server/agent/packages/", 'cryptography', 'psutil', 'websockets')
     & $inside @pip '--no-index' @packages
     if ($LASTEXITCODE -ne 0) { Invoke-Checked $inside ($pip + $packages) 'the packages could not be installed.' }
+    # To look at a screen; where they are not to be had, the agent does without.
+    & $inside @pip '--no-index' '--find-links' "$server/agent/packages/" 'mss' 'pillow' 2>$null | Out-Null
 
     $wheel = Join-Path $target 'agent.zip'
     Invoke-WebRequest -UseBasicParsing "$server/agent/agent.whl" -OutFile $wheel

@@ -64,6 +64,9 @@ put_in_place() {
     inside="$home/venv/bin/python"
     # What the agent imports comes from the server as well. Only where that does not fit this machine, pip asks its index.
     get_packages --no-index || get_packages || stop "The packages that the agent needs could not be installed."
+    # To look at a screen; where they are not to be had, the agent does without.
+    "$inside" -I -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: \
+        --no-index --find-links "$server/agent/packages/" mss pillow >/dev/null 2>&1 || true
     # The agent itself, compared with the digest that came with this script.
     "$inside" -I - "$server/agent/agent.whl" "$home" "$sha256" <<'PYTHON' || stop "The agent could not be fetched."
 import hashlib, io, pathlib, sys, urllib.request, zipfile
