@@ -309,7 +309,8 @@ class Files:
         count, sha256 = (sent.bytes, sent.sha256) if sent else (0, "")
         result = problem or "done"
         if not room.over:
-            room.mark(f"files.{verb}.{result}: {shortened(path)} {count} {sha256}")
+            if verb != "preview":  # one mark for a look is enough
+                room.mark(f"files.{verb}.{result}: {shortened(path)} {count} {sha256}")
             room.say(f"files.{verb}.{result} {path} {count} bytes sha256 {sha256 or '-'} ({member.name})")
         facts: dict[str, object] = {
             "path": path,
