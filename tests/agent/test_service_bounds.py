@@ -213,7 +213,7 @@ async def test_an_agent_that_grows_starts_itself_again(speaking_server, runner, 
 
 RUBBISH: tuple[str | bytes, ...] = (
     b"\x00\xff" * 1000,
-    "",
+    " ",
     "{",
     "null",
     '{"v": 1}',
