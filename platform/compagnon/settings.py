@@ -133,9 +133,9 @@ class Settings:
     check_minutes: int = _setting(30, _integer(1, 24 * 60), "A machine is compared with its environment this often.")
     consent_seconds: int = _setting(120, _integer(10, 3600), "How long the person at the machine has to answer.")
     recording_days: int = _setting(
-        365,
+        0,
         _integer(0, 3650),
-        "Recordings are erased this long after their end, unless the client's page says else (0: never).",
+        "Recordings are erased so many days after their end, unless the client's page says else (0: never).",
     )
     ssh_networks: tuple[str, ...] = _setting(
         (),

@@ -110,7 +110,7 @@ def test_another_process_with_the_number_is_left_alone(run):
     assert sleeper.poll() is None
 
 
-@pytest.mark.parametrize(("pid", "code"), [(1, "first"), (os.getpid(), "agent")])
+@pytest.mark.parametrize(("pid", "code"), [(1, "first"), (os.getpid(), "agent")], ids=["first", "agent"])
 def test_what_keeps_the_machine_and_the_session_alive_is_left_alone(pid, code):
     meant = Which(pid=pid, started=int(psutil.Process(pid).create_time()))
     for act in (ending.end, ending.kill, lambda one: ending.prioritise(later(one))):

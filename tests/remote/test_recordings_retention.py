@@ -18,6 +18,8 @@ LATER = datetime.now(UTC) + timedelta(days=400)
 
 @pytest.fixture
 def remote(server):
+    """Of a co-operative that keeps recordings for a year."""
+    server.services.remote.retentions.default_days = 365
     return server.services.remote
 
 
@@ -191,8 +193,8 @@ async def test_each_client_has_its_own_number_of_days(server, cast, remote, reco
     assert await remote.retentions.erase_due(soon) == 1
 
 
-async def test_zero_days_by_default_keeps_for_ever(remote, recorded):
-    remote.retentions.default_days = 0
+async def test_nothing_is_erased_until_somebody_decides_for_how_long(server, remote, recorded):
+    remote.retentions.default_days = server.services.kernel.settings.recording_days
     assert await remote.retentions.erase_due(datetime.now(UTC) + timedelta(days=20_000)) == 0
     assert await remote.retentions.ends(recorded) is None
 
@@ -233,7 +235,7 @@ async def test_a_recording_that_grows_is_never_erased(remote, session, cast, pag
     assert await remote.retentions.erase_due(LATER) == 0
 
 
-async def test_the_client_page_says_how_long_and_administrators_set_it(server, cast, client, client_for):
+async def test_the_client_page_says_how_long_and_administrators_set_it(server, remote, cast, client, client_for):
     alice, ada = await client_for(cast.alice), await client_for(cast.ada)
     url = f"/clients/{client.id}"
     assert "365 jours" in (await alice.get(url)).text
