@@ -54,7 +54,7 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=30,
     )
-    config.serve_directly(app.state.sockets)
+    config.serve_directly(app.state.get("sockets", {}))  # an application without agents has none
     return config
 
 
