@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 ASSETS := platform/compagnon/static/vendor/.stamp
+# Tests wait (for servers, agents, browsers) more than they work: two to a core.
+WORKERS ?= 4
 
 .PHONY: run up test check bench format messages lock assets clean help
 
@@ -16,7 +18,7 @@ up: $(STAMP) $(ASSETS) ## Start Compagnon without demo data
 	@$(BIN)/compagnon up
 
 test: $(STAMP) $(ASSETS) ## Run all tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP) ## Format, lint, types, layers, documentation
 	$(BIN)/ruff format --check .
