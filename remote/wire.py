@@ -124,7 +124,7 @@ def _extension(scope: Scope | None, name: str) -> Callable[[], None]:
     """How to drop the connection at once, or its handshake; nothing where the server cannot."""
     extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
     found = extensions.get(ABORT)
-    return cast("Callable[[], None]", found[name]) if found else _nothing
+    return cast("Callable[[], None]", (found or {}).get(name, _nothing))
 
 
 def _nothing() -> None:

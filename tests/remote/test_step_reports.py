@@ -261,6 +261,8 @@ async def test_a_cancelled_step_is_not_done_on_a_later_yes(services, cast, ticke
 
 async def test_ending_a_session_withdraws_its_question(services, cast, ticket, one):
     sessions = services.remote.sessions
+    async with services.kernel.db.transaction() as conn:
+        await conn.execute("UPDATE machines SET capabilities = '{terminal}' WHERE id = %s", [one.machine.id])
     session = await sessions.open(one.machine.id, ticket, "Regarder la file", cast.alice)
     await until(lambda: one.wire.of(messages.ConsentRequest))
     await sessions.stop(cast.alice, session.id)
