@@ -14,7 +14,6 @@ from remote_parts import is_open, until
 
 from compagnon.errors import Conflict, Forbidden
 from compagnon_agent.protocol.channel import ChannelLost
-from remote.recordings import cast as recording_file
 from remote.sessions.call_room import CallFailed
 from remote.sessions.model import EndReason
 
@@ -110,8 +109,7 @@ async def ask(tunnels, tunnel, member, wish: bytes, body: bytes = b"") -> bytes:
 
 async def labels(server, session):
     recordings = server.services.remote.recordings
-    with recordings.path(await recordings.get(session.id)).open("rb") as file:
-        return [marker.label for marker in recording_file.markers(iter(file))]
+    return [marker.label for marker in await recordings.markers(await recordings.get(session.id))]
 
 
 async def audited(server, action):
