@@ -184,19 +184,20 @@ async def test_two_members_at_the_same_name(server, cast, ticket, agent, files, 
 async def test_the_agent_is_killed_in_the_middle(server, cast, agent, ticket, files, alice, place):
     data = os.urandom(20_000_000)
     (place / "y.bin").write_bytes(data)
+    first = agent.process  # what is still on its way arrives after the next one has been started
 
     async def download() -> bytes:
         async with alice.stream("GET", f"/sessions/{files.id}/files/download?path={key_of(place)}/y.bin") as answer:
             got = b""
             async for piece in answer.aiter_raw():
                 got += piece
-                if agent.process.returncode is None:
-                    agent.process.kill()
-                    await agent.process.wait()
+                if first.returncode is None:
+                    first.kill()
+                    await first.wait()
             return got
 
     going = asyncio.create_task(download())
-    await until(lambda: agent.process.returncode is not None)
+    await until(lambda: first.returncode is not None)
     await agent.start()
     sessions = server.services.remote.sessions
     await sessions.stop(cast.alice, files.id)  # nobody waits the five minutes for it
