@@ -28,6 +28,7 @@ async def asked(services, cast):
         "ticket_id": ticket,
         "reason": "Regarder",
         "capability": "terminal",
+        "target": "",
         "short_code": "1234",
         "member_id": cast.alice.id,
     }
