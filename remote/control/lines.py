@@ -87,6 +87,7 @@ class Lines:
         """Register a connection; gives back the one that it replaces."""
         before = self._connections.get(connection.machine.id)
         self._connections[connection.machine.id] = connection
+        self._relay.arrived(connection.machine.id)
         return before
 
     def remove(self, connection: AgentConnection) -> bool:
@@ -221,6 +222,8 @@ class Lines:
             await self.tell_here(machine_id, message)
         elif not await self._relay.tell(machine_id, message, key):
             raise Unavailable(OFFLINE)
+        elif machine_id in self._connections:  # it came here meanwhile, and may have left a process that was killed
+            await self.tell_here(machine_id, message)
 
     async def tell_here(self, machine_id: int, message: messages.Message) -> None:
         """To an agent of this process. Raises Unavailable."""

@@ -37,6 +37,7 @@ class Relay:
         self._nodes = nodes
         self._here = here
         self._origins: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._sent: OrderedDict[tuple[int, str], None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         nodes.on("tell", self._tell_here)
         nodes.on("answer", self._answered_there)
@@ -47,8 +48,18 @@ class Relay:
         node = await self._nodes.where_is(machine_id)
         if not node:
             return False
+        if key:
+            self._sent[machine_id, key] = None
+            if len(self._sent) > MOST:
+                self._sent.popitem(last=False)
         await self._nodes.post(node, "tell", machine_id=machine_id, key=key, body=messages.encode(message))
         return True
+
+    def arrived(self, machine_id: int) -> None:
+        """The agent is with this process now: what another one, perhaps killed, was asked to ask it is lost."""
+        for found, key in [item for item in self._sent if item[0] == machine_id]:
+            del self._sent[found, key]
+            self._here.lost(found, key)
 
     def answered(self, machine_id: int, key: str, message: messages.Message) -> None:
         """An agent of this process answered what nobody here asked: send it to who did."""
@@ -78,9 +89,11 @@ class Relay:
             self.gone(mail.machine_id)
 
     async def _answered_there(self, mail: Mail) -> None:
+        self._sent.pop((mail.machine_id, mail.key), None)
         self._here.answered(mail.machine_id, mail.key, messages.decode(mail.body))
 
     async def _gone_there(self, mail: Mail) -> None:
+        self._sent.pop((mail.machine_id, mail.key), None)
         self._here.lost(mail.machine_id, mail.key)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
