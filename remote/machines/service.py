@@ -14,10 +14,10 @@ from compagnon import audit, events
 from compagnon.audit import Actor
 from compagnon.auth.model import Member
 from compagnon.db import Connection
-from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from compagnon.errors import Conflict, Forbidden, Invalid, TooMany
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from remote.machines import bounds, drift_store, search_store, store
+from remote.machines import bounds, drift_store, store
 from remote.machines.budget import Budget
 from remote.machines.changes import PREFIX, Change, changes
 from remote.machines.facts import Facts, bounded_policy
@@ -26,93 +26,29 @@ from remote.machines.model import (
     FAILURES_EVERYWHERE,
     FAILURES_PER_ADDRESS,
     Arrival,
-    CheckState,
     EnrolRequest,
     Machine,
-    MachineEvent,
-    MachineFilter,
     MachineState,
     Offer,
-    Reported,
     code_digest,
     new_code,
     now,
     spoken_code,
 )
+from remote.machines.reading import Reading
 
 NAME_LIMIT = 80
 
 
-class Machines:
+class Machines(Reading):
     """Use cases of machines. Any member may help any client: what each does is in the audit log and the history."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._db = kernel.db
+        super().__init__(kernel.db)
         self._settings = kernel.settings
         self._directory = kernel.directory
         self.budget = Budget()
         self.node = str(uuid.uuid4())  # this process, among those that agents are connected to
-
-    # reading
-
-    async def get(self, machine_id: int) -> Machine:
-        """Raises NotFound."""
-        async with self._db.connection() as conn:
-            return await _existing(conn, machine_id)
-
-    async def find(self, machine_id: int) -> Machine | None:
-        async with self._db.connection() as conn:
-            return await store.get(conn, machine_id)
-
-    async def found_by(self, reader: int, machine_id: int) -> Machine | None:
-        """The machine, where the search shows it to this member; None for one that was turned away."""
-        async with self._db.connection() as conn:
-            readable = await search_store.readable(conn, reader, machine_id)
-            return await store.get(conn, machine_id) if readable else None
-
-    async def by_key(self, public_key: bytes) -> Machine | None:
-        async with self._db.connection() as conn:
-            return await store.by_key(conn, public_key)
-
-    async def for_client(self, client_id: int) -> list[Machine]:
-        """The client's machines that are not revoked, by name."""
-        async with self._db.connection() as conn:
-            return await store.for_client(conn, client_id)
-
-    async def listed(self, wanted: MachineFilter) -> list[Machine]:
-        async with self._db.connection() as conn:
-            return await store.listed(conn, wanted)
-
-    async def counts(self) -> dict[str, int]:
-        """approved, pending, drifting, offline."""
-        async with self._db.connection() as conn:
-            return await store.counts(conn)
-
-    async def reported(self, machine_id: int) -> tuple[Facts, Reported]:
-        async with self._db.connection() as conn:
-            found = await store.reported(conn, machine_id)
-        if found is None:
-            raise NotFound(N_("There is no such machine."))
-        return Facts.read(found.facts), found
-
-    async def checks(self, machine_id: int) -> list[CheckState]:
-        """The latest result of each check of the declared environment, in its order."""
-        async with self._db.connection() as conn:
-            return await drift_store.states(conn, machine_id)
-
-    async def failing_checks(self, machine_id: int) -> list[tuple[str, str | None]]:
-        """Label and repairing procedure's code of each failing check that is not waived."""
-        return [(state.label, state.procedure_code) for state in await self.checks(machine_id) if state.failing]
-
-    async def history(self, machine_id: int, limit: int = 50) -> list[MachineEvent]:
-        """What was done and met, without what changed by itself."""
-        async with self._db.connection() as conn:
-            return await store.events(conn, machine_id, limit, facts=False)
-
-    async def changes(self, machine_id: int, limit: int = 15) -> list[MachineEvent]:
-        """What changed from one report of the facts to the next, newest first."""
-        async with self._db.connection() as conn:
-            return await store.events(conn, machine_id, limit, facts=True)
 
     # enrolment
 
@@ -396,13 +332,6 @@ async def _record(conn: Connection, machine_id: int, verb: str, details: Mapping
 def _counted(unsaid: int) -> dict[str, Any]:
     """How many messages of the machine were not written before this one."""
     return {"not_written": unsaid} if unsaid else {}
-
-
-async def _existing(conn: Connection, machine_id: int) -> Machine:
-    machine = await store.get(conn, machine_id)
-    if machine is None:
-        raise NotFound(N_("There is no such machine."))
-    return machine
 
 
 async def _publish(conn: Connection, machine: Machine, kind: str) -> None:
