@@ -148,7 +148,7 @@ def test_killed_while_the_demo_is_loaded_it_goes_on_where_it_was(up):
         up.process.wait(2)
     up.kill()
     up.started()
-    assert up.stop() == 0
+    assert up.stop(seconds=90) == 0
 
 
 def test_an_ordinary_user_can_do_all_of_it():

@@ -105,5 +105,6 @@ async def test_several_tickets_must_be_chosen_from(server, cast, agent, ticket, 
     await page.keyboard.press("t")
     assert await page.evaluate("document.activeElement.id") == "terminal-ticket"
     await page.select_option("#terminal-ticket", str(ticket))
-    assert await page.input_value("#terminal-reason") == "Rien ne s'imprime"
+    filled = "(title) => document.querySelector('#terminal-reason').value === title"
+    await page.wait_for_function(filled, arg="Rien ne s'imprime")
     assert trouble == []

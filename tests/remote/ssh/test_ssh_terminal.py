@@ -66,7 +66,7 @@ async def test_keys_output_size_and_exit_go_through_and_are_recorded(server, cas
     await until(lambda: page.last("ended"), what="the page is told of the end")
     session = await server.services.remote.sessions.get(opened.id)
     assert session.end_reason is EndReason.EXIT
-    assert opened.id not in ssh.agents.shells
+    await until(lambda: opened.id not in ssh.agents.shells)
     recordings = server.services.remote.recordings
     await until(lambda: recorded(recordings, opened.id), what="the recording is complete")
     recording = await recordings.get(opened.id)
