@@ -6,7 +6,6 @@ terminal, or by the machine's policy file; it is kept there, and it ends by itse
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,10 +14,9 @@ from typing import TypeAlias
 from .looking import BLIND, Look, Sight, commands, look
 from .policy import LocalPolicy, Mode, Subject
 from .protocol.checks import Check, is_read_only
-from .protocol.manifest import Manifest, Risk, RunOn, digest
+from .protocol.manifest import Manifest, Risk, RunOn, digest, values_digest
 from .protocol.messages import ConsentKind, ConsentSource, Phase
 from .protocol.releases import ReleaseManifest
-from .protocol.wire import dumps
 
 CANNOT_WRITE = "this machine cannot write down what is done, so nothing is done: its disk may be full"
 """The reason for a no where a yes could not be recorded."""
@@ -123,11 +121,6 @@ class Decision:
     until: datetime | None = None
     withheld: Mapping[int, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
-
-
-def values_digest(values: Mapping[str, str]) -> str:
-    """SHA-256 of the validated values: what was shown when the consent was given is what may run."""
-    return hashlib.sha256(dumps(dict(values)).encode()).hexdigest()
 
 
 def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant], now: datetime) -> Decision:

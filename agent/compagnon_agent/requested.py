@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from .authorise import ChecksRequest, Grant, LoadRequest, ReleaseRequest, Request, StepRequest, values_digest
-from .protocol.manifest import digest
+from .authorise import ChecksRequest, Grant, LoadRequest, ReleaseRequest, Request, StepRequest
+from .protocol.manifest import digest, values_digest
 from .protocol.messages import ConsentKind, ConsentRequest, ConsentSource
 from .protocol.parameters import validate_all
 from .protocol.wire import JSON, WireError

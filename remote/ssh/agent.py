@@ -20,7 +20,7 @@ from compagnon.auth.model import Member
 from compagnon.errors import AppError, Conflict, Unavailable
 from compagnon_agent.protocol import messages, signing
 from compagnon_agent.protocol.checks import CheckError, CheckResult
-from compagnon_agent.protocol.manifest import digest
+from compagnon_agent.protocol.manifest import digest, values_digest
 from compagnon_agent.protocol.parameters import ParameterError, validate_all
 from compagnon_agent.protocol.signing import NONCE_LENGTH, SIGNATURE_LENGTH
 from remote.control.connection import AgentConnection, Closed, Proof
@@ -31,7 +31,7 @@ from remote.sessions.model import Capability, EndReason, Session, SessionState
 from remote.sessions.web import serve_room
 from remote.ssh.calls import CallLink, Fault
 from remote.ssh.connector import in_thread
-from remote.ssh.consents import Asked, values_digest
+from remote.ssh.consents import Asked
 from remote.ssh.errors import Broken
 from remote.ssh.file_calls import FileCalls
 from remote.ssh.model import Consent

@@ -6,8 +6,7 @@ This is the device's side of ``compagnon_agent.authorise``: the one function, :f
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +18,6 @@ from compagnon.auth.model import Member
 from compagnon.errors import Conflict, Forbidden, Invalid
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
-from compagnon_agent.protocol.wire import dumps
 from procedures.ports import TicketGate
 from remote.machines import store as machine_store
 from remote.ssh import store
@@ -39,11 +37,6 @@ class Asked:
     session_id: str = ""
     digest: str = ""
     values_digest: str = ""
-
-
-def values_digest(values: Mapping[str, str]) -> str:
-    """SHA-256 of validated values, as agents compute it."""
-    return hashlib.sha256(dumps(dict(values)).encode()).hexdigest()
 
 
 def granted(asked: Asked, consents: Iterable[Consent], now: datetime) -> Consent | None:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import paramiko
@@ -26,9 +26,8 @@ from compagnon_agent.protocol.checks import (
     command_of,
     is_read_only,
 )
-from compagnon_agent.protocol.manifest import ManifestStep, RunOn, Shell, digest, prepare
+from compagnon_agent.protocol.manifest import ManifestStep, RunOn, Shell, digest, prepare, values_digest
 from compagnon_agent.protocol.messages import (
-    MAX_MESSAGE,
     OUTPUT_LIMIT,
     CheckRequest,
     Execute,
@@ -40,11 +39,12 @@ from compagnon_agent.protocol.messages import (
 )  # fmt: skip
 from compagnon_agent.protocol.output import Tail, plain
 from compagnon_agent.protocol.parameters import ParameterError, validate_all
+from compagnon_agent.protocol.reports import fitting, refusal, report
 from compagnon_agent.protocol.verdict import compare, finish
-from compagnon_agent.protocol.wire import JSON, WireError
+from compagnon_agent.protocol.wire import JSON
 from remote.ssh import leases_store, looking
 from remote.ssh.connector import Connector, in_thread
-from remote.ssh.consents import Asked, Consents, values_digest
+from remote.ssh.consents import Asked, Consents
 from remote.ssh.errors import Broken
 from remote.ssh.model import Device
 from remote.ssh.running import Ran, run, shell_argv
@@ -119,16 +119,16 @@ class Steps:
             values = validate_all(request.manifest.parameters, request.parameters)
             step = prepare(request.manifest, request.step_id, values)
         except (ParameterError, CheckError) as fault:
-            return _refused(request, str(fault))
+            return refusal(request, str(fault))
         except KeyError:
-            return _refused(request, "this procedure has no such step")
+            return refusal(request, "this procedure has no such step")
         asked = Asked(
             machine_id=device.machine_id, ticket_id=request.ticket_id, digest=digest(request.manifest),
             values_digest=values_digest(values),
         )  # fmt: skip
         consented = await self._consents.find(asked) is not None
         if not consented and not _only_looks(request, step):
-            return _refused(request, NO_CONSENT, needs_consent=True)
+            return refusal(request, NO_CONSENT, needs_consent=True)
         return await self._begun(device, request, step, member, consented=consented)
 
     async def _known(self, request: Execute) -> StepResult | None:
@@ -141,7 +141,7 @@ class Steps:
             return found if isinstance(found, StepResult) else None
         if row.alive or request.attempt_id in self._running:
             return None
-        result = _result(request, StepState.FAILED, row.started_at, reason=INTERRUPTED)
+        result = report(request, StepState.FAILED, row.started_at, reason=INTERRUPTED)
         return await self._keep(request, result)
 
     async def _begun(
@@ -197,11 +197,11 @@ class Steps:
             if ran.exit_code != 0:
                 return _cut_short(request, started, progress, _why(ran, command.timeout))
         output = plain(progress.printed.value())
-        return _result(request, StepState.DONE, started, output=output, exit_code=progress.code)
+        return report(request, StepState.DONE, started, output=output, exit_code=progress.code)
 
     async def _keep(self, request: Execute, result: StepResult) -> StepResult:
         """The journalled result: ours, or the one that was kept first."""
-        result = _fitting(result)
+        result = fitting(result)
         async with self._db.transaction() as conn:
             await leases_store.finish(conn, request.attempt_id, json.loads(encode(result)))
         return result
@@ -274,42 +274,9 @@ def _why(ran: Ran, timeout: int) -> str:
 def _looked(request: Execute, results: tuple[CheckResult, ...], started: datetime) -> StepResult:
     passed = bool(results) and all(result.outcome is Outcome.PASSED for result in results)
     reason = "" if results else "this step has no checks"
-    return _result(request, StepState.DONE if passed else StepState.FAILED, started, checks=results, reason=reason)
+    return report(request, StepState.DONE if passed else StepState.FAILED, started, checks=results, reason=reason)
 
 
 def _cut_short(request: Execute, started: datetime, progress: Progress, reason: str) -> StepResult:
     output = plain(progress.printed.value())
-    return _result(request, StepState.FAILED, started, reason=reason, output=output, exit_code=progress.code)
-
-
-def _refused(request: Execute, reason: str, *, needs_consent: bool = False) -> StepResult:
-    now = datetime.now(UTC)
-    return _result(request, StepState.REFUSED, now, reason=reason, needs_consent=needs_consent)
-
-
-def _result(
-    request: Execute,
-    state: StepState,
-    started: datetime,
-    *,
-    reason: str = "",
-    needs_consent: bool = False,
-    output: str = "",
-    exit_code: int | None = None,
-    checks: tuple[CheckResult, ...] = (),
-) -> StepResult:
-    return StepResult(
-        attempt_id=request.attempt_id, state=state, started=started, ended=datetime.now(UTC), reason=reason[:500],
-        needs_consent=needs_consent, output=output, exit_code=exit_code, checks=checks,
-    )  # fmt: skip
-
-
-def _fitting(result: StepResult) -> StepResult:
-    """The result, without what makes it longer than one message may be."""
-    for shorter in (result, replace(result, checks=()), replace(result, checks=(), output=result.output[-8192:])):
-        try:
-            if len(encode(shorter)) <= MAX_MESSAGE:
-                return shorter
-        except WireError:
-            continue
-    return replace(result, checks=(), output="")
+    return report(request, StepState.FAILED, started, reason=reason, output=output, exit_code=progress.code)

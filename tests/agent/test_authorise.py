@@ -19,14 +19,13 @@ from compagnon_agent.authorise import (
     SessionRequest,
     StepRequest,
     authorise,
-    values_digest,
 )
 from compagnon_agent.checks.public import everyone_may_read, public_files
 from compagnon_agent.looking import COMMAND as COMMAND_WITHHELD
 from compagnon_agent.looking import NEW_QUESTIONS, NOT_PUBLIC, TOO_MANY, Sight, questions
 from compagnon_agent.policy import LocalPolicy, Mode, PolicyError, Subject, parse
 from compagnon_agent.protocol.checks import parse_checks
-from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest
+from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Risk, RunOn, Shell, digest, values_digest
 from compagnon_agent.protocol.messages import ConsentKind, ConsentSource, Phase, StepResult, StepState
 from compagnon_agent.protocol.parameters import Parameter, ParameterType
 from compagnon_agent.steps import Steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -109,6 +110,11 @@ manifest_codec: Codec[Manifest] = Codec(read_manifest, _write_manifest)
 def digest(manifest: Manifest) -> str:
     """SHA-256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(to_json(manifest).encode()).hexdigest()
+
+
+def values_digest(values: Mapping[str, str]) -> str:
+    """SHA-256 of the validated values: what was shown when the consent was given is what may run."""
+    return hashlib.sha256(dumps(dict(values)).encode()).hexdigest()
 
 
 def executes(manifest: Manifest) -> bool:

@@ -9,11 +9,11 @@ import pytest
 from remote_parts import until
 
 from compagnon_agent.protocol.checks import Outcome, parse_checks
-from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Shell, digest
+from compagnon_agent.protocol.manifest import Command, Manifest, ManifestStep, Shell, digest, values_digest
 from compagnon_agent.protocol.messages import StepState
 from compagnon_agent.protocol.parameters import Parameter, ParameterType
 from procedures.ports import Phase, ReportState, StepRequest
-from remote.ssh.consents import Asked, values_digest
+from remote.ssh.consents import Asked
 from remote.ssh.errors import Unreachable
 from remote.ssh.model import How
 
