@@ -4,58 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 from compagnon.i18n import N_
+from compagnon_agent.protocol.processes import Manager, Start, State
 from compagnon_agent.protocol.wire import boolean, choice, integer, optional, record, sequence, text
 
 LISTED = 4000
 FIRST = frozenset({0, 1})
-
-
-class Turn(StrEnum):
-    """How a process takes its turn on the processors: as usual, after others, when nobody else wants to."""
-
-    NORMAL = "normal"
-    LOW = "low"
-    IDLE = "idle"
-
-
-class Action(StrEnum):
-    START = "start"
-    STOP = "stop"
-    RESTART = "restart"
-    ENABLE = "enable"
-    DISABLE = "disable"
-
-
-class State(StrEnum):
-    """``DONE``: it ran and ended as it should. ``MOVING``: starting or stopping."""
-
-    RUNNING = "running"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    DONE = "done"
-    MOVING = "moving"
-    UNKNOWN = "unknown"
-
-
-class Start(StrEnum):
-    AUTO = "auto"
-    MANUAL = "manual"
-    DISABLED = "disabled"
-    STATIC = "static"
-    MASKED = "masked"
-    UNKNOWN = "unknown"
-
-
-class Manager(StrEnum):
-    SYSTEMD = "systemd"
-    SYSV = "sysv"
-    WINDOWS = "windows"
-    LAUNCHD = "launchd"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

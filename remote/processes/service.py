@@ -11,8 +11,9 @@ from compagnon.audit import Actor
 from compagnon.auth.model import Member
 from compagnon.errors import Conflict
 from compagnon.kernel import Kernel
+from compagnon_agent.protocol.processes import Action, Turn
 from compagnon_agent.protocol.wire import WireError, boolean, read_record, record
-from remote.processes.model import REFUSALS, Action, Closely, Outcome, ServiceList, Table, Turn
+from remote.processes.model import REFUSALS, Closely, Outcome, ServiceList, Table
 from remote.sessions.call_room import CallFailed, CallRoom, Value, told
 from remote.sessions.calling import Calling
 from remote.sessions.model import Capability

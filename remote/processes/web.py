@@ -14,7 +14,7 @@ from compagnon.auth.model import Member
 from compagnon.i18n import N_
 from compagnon.web import Form, fragment, redirect, toast
 from compagnon.web.render import is_htmx
-from remote.processes.model import Action, Turn
+from compagnon_agent.protocol.processes import Action, Turn
 from remote.processes.service import Processes
 
 AnyRequest = Request[Any, Any, Any]

@@ -9,8 +9,9 @@ import pytest
 
 from compagnon_agent.processes import launchd, services, systemd, sysv, windows
 from compagnon_agent.processes.ending import Trouble
-from compagnon_agent.processes.service import Action, Service, Start, State
-from compagnon_agent.processes.services import Manager, Order
+from compagnon_agent.processes.service import Service
+from compagnon_agent.processes.services import Order
+from compagnon_agent.protocol.processes import Action, Manager, Start, State
 
 UNITS = json.dumps(
     [

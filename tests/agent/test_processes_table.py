@@ -14,6 +14,7 @@ from compagnon_agent.processes import ending, listing
 from compagnon_agent.processes.ending import Trouble, Which
 from compagnon_agent.processes.listing import Look, Row
 from compagnon_agent.processes.secrets import HIDDEN, masked
+from compagnon_agent.protocol.processes import Turn
 
 
 def which(process: subprocess.Popen) -> Which:
@@ -119,7 +120,7 @@ def test_what_keeps_the_machine_and_the_session_alive_is_left_alone(pid, code):
         assert refused.value.code == code
 
 
-def later(one: Which, turn: ending.Turn = ending.Turn.LOW) -> ending.Prioritise:
+def later(one: Which, turn: Turn = Turn.LOW) -> ending.Prioritise:
     return ending.Prioritise(pid=one.pid, started=one.started, turn=turn)
 
 

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 import psutil
 
+from ..protocol.processes import Turn
 from ..protocol.wire import JSON, choice, integer
 from .listing import command_line, shown
 
@@ -43,14 +43,6 @@ class Which:
 
     pid: Annotated[int, integer(1, 2**31)]
     started: Annotated[int, integer(0, 2**53)]
-
-
-class Turn(StrEnum):
-    """How a process takes its turn on the processors: as usual, after others, when nobody else wants to."""
-
-    NORMAL = "normal"
-    LOW = "low"
-    IDLE = "idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

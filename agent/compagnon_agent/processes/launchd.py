@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .service import Action, Service, Start, State
+from ..protocol.processes import Action, Start, State
+from .service import Service
 
 LIST = ["launchctl", "list"]
 DISABLED = ["launchctl", "print-disabled", "system"]

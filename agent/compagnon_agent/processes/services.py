@@ -8,18 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from ..checks import common
 from ..checks.service import SCRIPTS, SYSTEMD
 from ..execute import plain
+from ..protocol.processes import Action, Manager, Start, State
 from ..protocol.wire import JSON, choice, dumps, text
 from . import launchd, systemd, sysv, windows
 from .ending import Trouble
 from .listing import shown
-from .service import Action, Service, Start, State
+from .service import Service
 
 ROOM = 160 * 1024
 """Bytes of JSON for all rows."""
@@ -31,16 +31,6 @@ OWN = ("compagnon-agent", "org.compagnon.agent")
 """How the agent's own service is called, on any system."""
 
 _NAME = re.compile(r"[A-Za-z0-9_@:.\\$ +-]{1,200}")
-
-
-class Manager(StrEnum):
-    """``NONE``: nothing on this machine manages services that this agent knows."""
-
-    SYSTEMD = "systemd"
-    SYSV = "sysv"
-    WINDOWS = "windows"
-    LAUNCHD = "launchd"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from .service import Action, Service, Start, State
+from ..protocol.processes import Action, Start, State
+from .service import Service
 
 _COMMON = ["--type=service", "--no-pager", "--no-legend", "--plain", "--full", "--output=json"]
 UNITS = ["systemctl", "list-units", "--all", *_COMMON]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from .service import Action, Service, Start, State
+from ..protocol.processes import Action, Start, State
+from .service import Service
 
 STATUS = ["service", "--status-all"]
 """Debian: ``[ + ]  name`` runs, ``[ - ]`` does not, ``[ ? ]`` the script does not say."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from .service import Action, Service, Start, State
+from ..protocol.processes import Action, Start, State
+from .service import Service
 
 _SCRIPT = (
     "[Console]::OutputEncoding=[Text.Encoding]::UTF8;"
