@@ -19,7 +19,7 @@ DESKTOP = """
 import sys, tkinter
 root = tkinter.Tk()
 root.title("Bureau")
-root.geometry("900x600+100+80")
+root.geometry("900x600+100+180")  # below the banners of the agent
 root.configure(bg="#2060c0")
 typed = tkinter.Entry(root, width=40, font=("TkFixedFont", 14))
 typed.place(x=20, y=20)

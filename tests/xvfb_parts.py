@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -51,3 +52,12 @@ async def type_into(display: str, title: str, text: str) -> None:
     await asyncio.sleep(0.3)
     await x(display, "type", "--delay", "5", text)
     await x(display, "key", "Return")
+
+
+async def click(display: str, title: str, from_right: int, from_bottom: int) -> None:
+    """A real click of the pointer in the window, measured from its lower right corner."""
+    window = (await x(display, "search", "--sync", "--onlyvisible", "--name", title)).split()[0]
+    await asyncio.sleep(0.4)
+    shape = dict(re.findall(r"(WIDTH|HEIGHT)=(\d+)", await x(display, "getwindowgeometry", "--shell", window)))
+    across, down = int(shape["WIDTH"]) - from_right, int(shape["HEIGHT"]) - from_bottom
+    await x(display, "mousemove", "--window", window, str(across), str(down), "click", "1")

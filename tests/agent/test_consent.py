@@ -6,13 +6,12 @@ import asyncio
 import os
 import re
 import secrets
-import shutil
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 
 import pytest
+from xvfb_parts import click, display, x
 
 from compagnon_agent import consent, execute
 from compagnon_agent.consent import Reply
@@ -228,53 +227,23 @@ async def test_a_withdrawn_question_is_answered_no_and_the_next_one_is_asked(spe
 
 # -- a desktop --------------------------------------------------------------------------------------------------------
 
-needs_desktop = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or shutil.which("xdotool") is None,
-    reason="Debian's xvfb and xdotool are not installed",
-)
-
 
 @pytest.fixture(scope="module")
-def display() -> Iterator[str]:
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
-    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
-        os.close(write)
-        with os.fdopen(read) as file:
-            number = file.readline().strip()
-        yield f":{number}"
-        server.terminate()
+def screen_name() -> Iterator[str]:
+    with display("1024x768x24") as name:
+        yield name
 
 
-async def x(display: str, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        "xdotool", *arguments, env={**os.environ, "DISPLAY": display}, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 20)
-    return output.decode().strip()
-
-
-async def click(display: str, title: str, from_right: int, from_bottom: int) -> None:
-    """A real click of the pointer in the window, measured from its lower right corner."""
-    window = (await x(display, "search", "--sync", "--onlyvisible", "--name", title)).split()[0]
-    await asyncio.sleep(0.4)
-    shape = dict(re.findall(r"(WIDTH|HEIGHT)=(\d+)", await x(display, "getwindowgeometry", "--shell", window)))
-    across, down = int(shape["WIDTH"]) - from_right, int(shape["HEIGHT"]) - from_bottom
-    await x(display, "mousemove", "--window", window, str(across), str(down), "click", "1")
-
-
-@needs_desktop
 @pytest.mark.parametrize(("from_right", "granted"), [(190, True), (60, False)])
-async def test_the_dialogs_buttons(display, make, monkeypatch, from_right, granted):
-    monkeypatch.setenv("DISPLAY", display)
+async def test_the_dialogs_buttons(screen_name, make, monkeypatch, from_right, granted):
+    monkeypatch.setenv("DISPLAY", screen_name)
     asking = asyncio.create_task(consent.ask(asked(make), Desk()))
-    await click(display, "votre accord est", from_right, 34)
+    await click(screen_name, "votre accord est", from_right, 34)
     reply = await asyncio.wait_for(asking, 20)
     assert (reply.granted, reply.source) == (granted, ConsentSource.DIALOG)
 
 
-@needs_desktop
-async def test_the_dialogs_details(display, make, tmp_path):
+async def test_the_dialogs_details(screen_name, make, tmp_path):
     """The real window, its real buttons, pressed from inside."""
     script = tmp_path / "press.py"
     script.write_text(
@@ -302,7 +271,7 @@ async def test_the_dialogs_details(display, make, tmp_path):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(script),
-        env={**os.environ, "DISPLAY": display},
+        env={**os.environ, "DISPLAY": screen_name},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -312,33 +281,31 @@ async def test_the_dialogs_details(display, make, tmp_path):
     assert output.decode().split()[-1] == "no"
 
 
-@needs_desktop
-async def test_an_agent_on_a_desktop_asks_there_and_shows_its_banner(display, speaking_server, runner, make):
+async def test_an_agent_on_a_desktop_asks_there_and_shows_its_banner(screen_name, speaking_server, runner, make):
     runner.policy('mode = "attended"\n')
-    runner.extra["DISPLAY"] = display
+    runner.extra["DISPLAY"] = screen_name
     await runner.start()
     await speaking_server.connected()
     session_id = secrets.token_hex(16)
     await speaking_server.send(make.consent(session_id=session_id, request_id=str(uuid.uuid4())))
-    await click(display, "votre accord est", 190, 34)
+    await click(screen_name, "votre accord est", 190, 34)
     answer = await speaking_server.expect(ConsentAnswer)
     assert (answer.granted, answer.source) == (True, ConsentSource.DIALOG)
     who = {"ticket_id": 7, "member_id": 1, "member_name": "Alice", "reason": "Voir"}
     await speaking_server.send(OpenSession(session_id=session_id, **who))
     await speaking_server.until(lambda: speaking_server.terminals.get(session_id))
-    await click(display, "^Compagnon$", 45, 25)
+    await click(screen_name, "^Compagnon$", 45, 25)
     ended = await speaking_server.expect(SessionEnded)
     assert ended.reason is EndReason.CLIENT
 
 
-@needs_desktop
-async def test_a_withdrawn_question_closes_its_window(display, make, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display)
+async def test_a_withdrawn_question_closes_its_window(screen_name, make, monkeypatch):
+    monkeypatch.setenv("DISPLAY", screen_name)
     asking = asyncio.create_task(consent.ask(asked(make), Desk()))
-    await x(display, "search", "--sync", "--onlyvisible", "--name", "votre accord est")
+    await x(screen_name, "search", "--sync", "--onlyvisible", "--name", "votre accord est")
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     async with asyncio.timeout(5):
-        while await x(display, "search", "--onlyvisible", "--name", "votre accord est"):
+        while await x(screen_name, "search", "--onlyvisible", "--name", "votre accord est"):
             await asyncio.sleep(0.05)

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from xvfb_parts import click, display
 
 from compagnon_agent import consent
 from compagnon_agent.consent import Reply
@@ -223,38 +223,11 @@ def test_sessions_of_logind():
 
 # -- a whole agent, a whole helper, a screen --------------------------------------------------------------------------
 
-needs_desktop = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or shutil.which("xdotool") is None,
-    reason="Debian's xvfb and xdotool are not installed",
-)
-
 
 @pytest.fixture
 def screen() -> Iterator[str]:
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
-    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
-        os.close(write)
-        with os.fdopen(read) as file:
-            number = file.readline().strip()
-        yield f":{number}"
-        server.terminate()
-
-
-async def x(display: str, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        "xdotool", *arguments, env={**os.environ, "DISPLAY": display}, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 20)
-    return output.decode().strip()
-
-
-async def click(display: str, title: str, from_right: int, from_bottom: int) -> None:
-    found = (await x(display, "search", "--sync", "--onlyvisible", "--name", title)).split()[0]
-    await asyncio.sleep(0.4)
-    shape = dict(re.findall(r"(WIDTH|HEIGHT)=(\d+)", await x(display, "getwindowgeometry", "--shell", found)))
-    across, down = int(shape["WIDTH"]) - from_right, int(shape["HEIGHT"]) - from_bottom
-    await x(display, "mousemove", "--window", found, str(across), str(down), "click", "1")
+    with display("1024x768x24") as name:
+        yield name
 
 
 def fake_loginctl(folder: Path) -> str:
@@ -270,7 +243,6 @@ def fake_loginctl(folder: Path) -> str:
     return f"{tool.parent}:{os.environ['PATH']}"
 
 
-@needs_desktop
 async def test_a_core_without_a_screen_asks_and_shows_its_banner(screen, meeting, speaking_server, runner, make):
     runner.policy('mode = "attended"\n')
     runner.extra |= {"COMPAGNON_AGENT_DESK": str(meeting), "PATH": fake_loginctl(meeting)}

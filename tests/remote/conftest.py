@@ -6,25 +6,46 @@ from contextlib import AsyncExitStack
 
 import pytest
 from remote_parts import Agent, Page, is_open, until
+from screen_parts import desktop_on
+from xvfb_parts import display
 
 from compagnon.audit import Actor
 from tickets.desk.model import NewTicket
 
 
 @pytest.fixture
-async def agents(tmp_path):
+def surroundings():
+    """What the agents find in their environment beside the usual."""
+    return {}
+
+
+@pytest.fixture
+async def agents(tmp_path, surroundings):
     """``await agents()``: a folder for one more agent; all are stopped at the end."""
     made: list[Agent] = []
 
     def make() -> Agent:
         folder = tmp_path / f"agent{len(made)}"
         folder.mkdir(mode=0o700)
-        made.append(Agent(folder=folder))
+        made.append(Agent(folder=folder, extra=dict(surroundings)))
         return made[-1]
 
     yield make
     for agent in made:
         await agent.stop()
+
+
+@pytest.fixture
+def screen_name():
+    with display() as name:
+        yield name
+
+
+@pytest.fixture
+def desktop(screen_name):
+    """A scripted desktop on a screen of its own."""
+    with desktop_on(screen_name) as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 from remote_parts import is_open, signed_in, until
-from screen_parts import desktop_on
-from xvfb_parts import display
 
 from remote.sessions.model import EndReason
 
@@ -15,25 +13,8 @@ BLUE = (32, 96, 192)
 
 
 @pytest.fixture
-def screen_name():
-    with display("1280x800x24") as name:
-        yield name
-
-
-@pytest.fixture
-def desktop(screen_name):
-    with desktop_on(screen_name) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(agents, screen_name):
-    def make():
-        made = agents()
-        made.extra["DISPLAY"] = screen_name
-        return made
-
-    return make
+def surroundings(screen_name):
+    return {"DISPLAY": screen_name}
 
 
 @pytest.mark.browser

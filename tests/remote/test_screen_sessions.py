@@ -11,8 +11,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from remote_parts import is_open, until
-from screen_parts import ScreenPage, desktop_on
-from xvfb_parts import display
+from screen_parts import ScreenPage
 
 from compagnon.errors import Conflict, Forbidden
 from compagnon_agent.protocol.tiles import Kind, Reader
@@ -20,31 +19,14 @@ from remote.recordings import cast as recording_file
 from remote.sessions.model import EndReason
 
 BLUE, GREEN, RED, YELLOW = (32, 96, 192), (0, 192, 0), (208, 0, 0), (240, 240, 0)
-CORNER = (930, 600)
-ENTRY = (200, 115)
-BUTTON = (150, 195)
+CORNER = (930, 700)
+ENTRY = (200, 215)
+BUTTON = (150, 295)
 
 
 @pytest.fixture
-def screen_name():
-    with display("1280x800x24") as name:
-        yield name
-
-
-@pytest.fixture
-def desktop(screen_name):
-    with desktop_on(screen_name) as made:
-        yield made
-
-
-@pytest.fixture
-def agents(agents, screen_name):
-    def make():
-        made = agents()
-        made.extra["DISPLAY"] = screen_name
-        return made
-
-    return make
+def surroundings(screen_name):
+    return {"DISPLAY": screen_name}
 
 
 @pytest.fixture
