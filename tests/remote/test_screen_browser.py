@@ -35,6 +35,8 @@ async def test_a_member_sees_takes_hold_types_and_watches_it_again(
     await until(blue, seconds=30, what="the picture")
     await page.click("#ask-control")
     await page.wait_for_selector("#end-control:visible")
+    box = await page.locator("canvas").bounding_box()  # keys go where the pointer is: nobody manages these windows
+    await page.mouse.click(box["x"] + box["width"] * 200 / 1280, box["y"] + box["height"] * 215 / 800)
     desktop.order("focus")
     await page.focus("#desktop-keys")
     await page.keyboard.type("Été ✓")
@@ -43,6 +45,7 @@ async def test_a_member_sees_takes_hold_types_and_watches_it_again(
     await page.click("#end-control")
     await page.wait_for_selector("#ask-control:visible")
     await sessions.end(opened.id, EndReason.MEMBER)
+    await page.wait_for_selector(".terminal-wait a[href^='/recordings/']")  # the page has come anew by itself
     await page.goto(f"{server.url}/recordings/{opened.id}")
     await page.wait_for_selector("#replay-play:enabled")
     await page.evaluate("() => { const at = document.getElementById('replay-at'); at.value = at.max;"
