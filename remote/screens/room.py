@@ -255,9 +255,8 @@ class ScreenRoom(CallRoom):
             batch: list[JSON] = [*several]
             try:
                 await self.call("screen.do", {"events": batch}, member_id=member_id, wait=DO_SECONDS)
-            except CallFailed as error:
-                if error.code == "refused":
-                    self.lose_control(str(error))
+            except CallFailed as error:  # refused, or its hands have failed: never let somebody type into nothing
+                self.lose_control(str(error))
             except AppError as error:
                 self._events.clear()  # old by the time the link is back: nothing is clicked late
                 log.info("session %s: mouse and keyboard: %s", self.session_id, error)
