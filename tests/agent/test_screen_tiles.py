@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from contextlib import suppress
 
 import pytest
@@ -16,6 +17,7 @@ from compagnon_agent.screen import events, mac_hands, windows_hands, x_hands
 from compagnon_agent.screen.bucket import RATE, Bucket
 from compagnon_agent.screen.events import Area, Doer, read_events
 from compagnon_agent.screen.painter import COARSE, FINE, Painter
+from compagnon_agent.screen.x_hands import XHands
 
 SIZE = (640, 400)
 BIG = 10**9
@@ -190,7 +192,21 @@ def test_events_are_done_and_what_is_held_is_let_go():
         ("wheel", 0, -3),
         ("key", "Control", False),
         ("button", 2, False),
+        ("give_back",),
+        ("give_back",),
     ]
+
+
+def test_a_character_keeps_the_key_it_borrowed_while_there_are_others():
+    """A program looks late what a key means: one that is lent on at once would type another character, or none."""
+    hands = object.__new__(XHands)
+    hands._lent, hands._spares, mapped = OrderedDict(), [255, 254], []
+    hands._map = lambda code, keysym: mapped.append((code, keysym))
+    assert [hands._lend(keysym) for keysym in (1, 2, 1, 3, 1)] == [255, 254, 255, 254, 255]
+    assert mapped == [(255, 1), (254, 2), (254, 3)]
+    hands.give_back()
+    hands.give_back()
+    assert sorted(mapped[3:]) == [(254, 0), (255, 0)]
 
 
 @pytest.mark.parametrize(

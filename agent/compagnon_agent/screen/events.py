@@ -52,6 +52,9 @@ class Hands(Protocol):
 
     def text(self, text: str) -> None: ...
 
+    def give_back(self) -> None:
+        """The keyboard is as it was before ``text``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
@@ -105,6 +108,7 @@ class Doer:
             self._hands.button(button, False)
         self._keys.clear()
         self._buttons.clear()
+        self._hands.give_back()
 
 
 def _hold(held: list[T], which: T, down: bool) -> None:

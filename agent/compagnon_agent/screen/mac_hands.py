@@ -141,6 +141,9 @@ class MacHands:
                 self._quartz.CGEventKeyboardSetUnicodeString(event, len(units), units)
                 self._post(event)
 
+    def give_back(self) -> None:
+        """Text is sent as it is: nothing was borrowed for it."""
+
     def _mouse(self, kind: int, button: int) -> None:
         self._post(self._quartz.CGEventCreateMouseEvent(None, kind, self._at, _BUTTON[button]))
 

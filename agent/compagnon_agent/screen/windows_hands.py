@@ -134,6 +134,9 @@ class WindowsHands:
             self._keyboard(_KeyboardInput(scan=unit, flags=_KEY_UNICODE))
             self._keyboard(_KeyboardInput(scan=unit, flags=_KEY_UNICODE | _KEY_UP))
 
+    def give_back(self) -> None:
+        """Text is sent as it is: nothing was borrowed for it."""
+
     def _mouse(self, what: _MouseInput) -> None:
         self._send(_Input(kind=_MOUSE, either=_Either(mouse=what)))
 

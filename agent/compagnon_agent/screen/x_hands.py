@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections import OrderedDict
 from typing import Any
 
 SHIFT = "Shift"
 _NO_SYMBOL = 0
 _SPARE_LEVELS = 4
+_SETTLED = 0.2  # seconds in which a program has looked up the last key
 _BUTTONS = {0: 1, 1: 2, 2: 3}
 _WHEEL_UP, _WHEEL_DOWN, _WHEEL_LEFT, _WHEEL_RIGHT = 4, 5, 6, 7
 
@@ -64,6 +65,8 @@ class XHands:
         if not self._test.XTestQueryExtension(self._display, *numbers):
             raise OSError("this display does not take a mouse and keyboard from programs (XTEST)")
         self._shifted = False
+        self._lent: OrderedDict[int, int] = OrderedDict()  # a character and the key it has borrowed
+        self._spares: list[int] | None = None
 
     def _declare(self) -> None:
         x, test = self._x, self._test
@@ -128,8 +131,7 @@ class XHands:
         code = self._x.XKeysymToKeycode(self._display, keysym)
         level = self._level(code, keysym)
         if level is None:
-            with self._lent(keysym) as code:
-                self._strike(code, shift=False)
+            self._strike(self._lend(keysym), shift=False)
         else:
             self._strike(code, shift=level == 1)
 
@@ -149,24 +151,35 @@ class XHands:
         if other:
             self._press(shift_code, not shift)
 
-    @contextmanager
-    def _lent(self, keysym: int) -> Iterator[int]:
-        code = self._spare()
+    def _lend(self, keysym: int) -> int:
+        """A key for this character. It keeps it as long as it can: programs look late what a key means."""
+        if keysym in self._lent:
+            self._lent.move_to_end(keysym)
+            return self._lent[keysym]
+        spares = self._spare_keys()
+        code = spares[len(self._lent)] if len(self._lent) < len(spares) else self._lent.popitem(last=False)[1]
+        self._lent[keysym] = code
         self._map(code, keysym)
-        try:
-            yield code
-            self._x.XSync(self._display, 0)
-        finally:
-            self._map(code, _NO_SYMBOL)
+        return code
 
-    def _spare(self) -> int:
-        lowest, highest = ctypes.c_int(), ctypes.c_int()
-        self._x.XDisplayKeycodes(self._display, ctypes.byref(lowest), ctypes.byref(highest))
-        for code in range(highest.value, lowest.value - 1, -1):
-            symbols = (self._x.XkbKeycodeToKeysym(self._display, code, 0, level) for level in range(_SPARE_LEVELS))
-            if not any(symbols):
-                return code
-        return highest.value
+    def _spare_keys(self) -> list[int]:
+        """Those without a meaning on this keyboard; one at least."""
+        if self._spares is None:
+            lowest, highest = ctypes.c_int(), ctypes.c_int()
+            self._x.XDisplayKeycodes(self._display, ctypes.byref(lowest), ctypes.byref(highest))
+            codes = range(highest.value, lowest.value - 1, -1)
+            self._spares = [code for code in codes if not self._means_something(code)] or [highest.value]
+        return self._spares
+
+    def _means_something(self, code: int) -> bool:
+        return any(self._x.XkbKeycodeToKeysym(self._display, code, 0, level) for level in range(_SPARE_LEVELS))
+
+    def give_back(self) -> None:
+        if self._lent:
+            time.sleep(_SETTLED)
+        for code in self._lent.values():
+            self._map(code, _NO_SYMBOL)
+        self._lent.clear()
 
     def _map(self, code: int, keysym: int) -> None:
         symbols = (ctypes.c_ulong * 2)(keysym, keysym)
