@@ -1,4 +1,4 @@
-"""The capabilities that have a room of their own kind: what each adds to the application."""
+"""The capabilities that the server calls: what each adds to the application."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from remote.files import web as file_web
 from remote.files.service import Files
 from remote.logs import web as logs_web
 from remote.logs.service import Logs
+from remote.processes import web as process_web
+from remote.processes.service import Processes
 from remote.screens import web as screen_web
 from remote.screens.service import Screens
 from remote.sessions.calling import Calling
@@ -32,6 +34,7 @@ class Called:
     chats: Chats
     files: Files
     logs: Logs
+    processes: Processes
     tunnels: Tunnels
     screens: Screens
 
@@ -41,6 +44,7 @@ class Called:
             *chat_web.handlers(),
             *file_web.handlers(),
             *logs_web.handlers(),
+            *process_web.handlers(),
             *tunnel_web.handlers(self.tunnels, self.kernel.settings),
             *screen_web.handlers(),
         ]
@@ -51,6 +55,7 @@ class Called:
             "chats": self.chats,
             "files": self.files,
             "logs": self.logs,
+            "processes": self.processes,
             "tunnels": self.tunnels,
             "screens": self.screens,
         }
@@ -72,6 +77,7 @@ def build(kernel: Kernel, *, sessions: Sessions, calling: Calling, rooms: Rooms,
         chats=chats,
         files=Files(kernel, calling),
         logs=Logs(calling),
+        processes=Processes(kernel, calling),
         tunnels=tunnels,
         screens=screens,
     )

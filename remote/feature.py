@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from litestar.types import ControllerRouterHandler
+
 from compagnon.auth.model import Member, Role
 from compagnon.db import Connection, DatabaseError
 from compagnon.errors import AppError, Conflict, NotFound
@@ -38,8 +40,6 @@ from remote.machines.service import Machines
 from remote.policies import web as policy_web
 from remote.policies.panels import agreement_panel, policy_panel
 from remote.policies.service import Policies
-from remote.processes import web as process_web
-from remote.processes.service import Processes
 from remote.recordings import web as recording_web
 from remote.recordings.panels import retention_panel
 from remote.recordings.retention import Retentions
@@ -148,7 +148,7 @@ def build(
         desk=desk,
         policies=policies,
         retentions=(retentions := Retentions(kernel, rooms.recordings)),
-        feature=_feature(kernel, desk, rooms, calling, called, scheduler, retentions, releases, policies, ssh),
+        feature=_feature(kernel, desk, rooms, called, scheduler, retentions, releases, policies, ssh),
     )
 
 
@@ -156,7 +156,6 @@ def _feature(
     kernel: Kernel,
     desk: Desk,
     rooms: Rooms,
-    calling: Calling,
     called: Called,
     scheduler: CheckScheduler,
     retentions: Retentions,
@@ -173,44 +172,15 @@ def _feature(
     async def administrators(member: Member, _: str) -> bool:
         return member.role.covers(Role.ADMINISTRATOR)
 
-    def tasks(jobs: Jobs) -> None:
-        @jobs.periodic("remote.expire_waivers", cron="7 * * * *")
-        async def expire(timestamp: int) -> None:
-            await desk.drift.expire()
-
-        @jobs.periodic("remote.index_recordings", cron="*/5 * * * *")
-        async def index_recordings(timestamp: int) -> None:
-            await rooms.recordings.index_old()
-
-        @jobs.periodic("remote.erase_recordings", cron="23 3 * * *")
-        async def erase_recordings(timestamp: int) -> None:
-            await retentions.erase_due()
-
     return Feature(
         package="remote",
-        handlers=[
-            enrol_handler(link),
-            control_handler(link),
-            agent_session_handler(link, rooms, sessions),
-            *machine_web.handlers(),
-            *session_web.handlers(rooms),
-            *recording_web.handlers(),
-            *policy_web.handlers(),
-            *people_web.handlers(),
-            *watch_web.handlers(),
-            *process_web.handlers(),
-            *called.handlers,
-            *release_web.handlers(link, kernel.settings),
-            *ssh_web.handlers(),
-            *ssh_access_web.handlers(),
-        ],
+        handlers=_handlers(kernel, rooms, link, sessions, called),
         dependencies={
             "machines": link.machines,
             "desk": desk,
             "sessions": sessions,
             "rooms": rooms,
             "recordings": rooms.recordings,
-            "processes": Processes(kernel, calling),
             **called.dependencies,
             "retentions": retentions,
             "policies": policies,
@@ -255,8 +225,45 @@ def _feature(
             lambda: _presence(link),
             ssh.agents.running,
         ],
-        tasks=tasks,
+        tasks=_tasks(desk.drift, retentions, rooms.recordings),
     )
+
+
+def _handlers(
+    kernel: Kernel, rooms: Rooms, link: AgentLink, sessions: Sessions, called: Called
+) -> list[ControllerRouterHandler]:
+    return [
+        enrol_handler(link),
+        control_handler(link),
+        agent_session_handler(link, rooms, sessions),
+        *machine_web.handlers(),
+        *session_web.handlers(rooms),
+        *recording_web.handlers(),
+        *policy_web.handlers(),
+        *people_web.handlers(),
+        *watch_web.handlers(),
+        *called.handlers,
+        *release_web.handlers(link, kernel.settings),
+        *ssh_web.handlers(),
+        *ssh_access_web.handlers(),
+    ]
+
+
+def _tasks(drift: Drift, retentions: Retentions, recordings: Recordings) -> Callable[[Jobs], None]:
+    def tasks(jobs: Jobs) -> None:
+        @jobs.periodic("remote.expire_waivers", cron="7 * * * *")
+        async def expire(timestamp: int) -> None:
+            await drift.expire()
+
+        @jobs.periodic("remote.index_recordings", cron="*/5 * * * *")
+        async def index_recordings(timestamp: int) -> None:
+            await recordings.index_old()
+
+        @jobs.periodic("remote.erase_recordings", cron="23 3 * * *")
+        async def erase_recordings(timestamp: int) -> None:
+            await retentions.erase_due()
+
+    return tasks
 
 
 def _go_on(runs: Runs) -> Callable[[Machine], Awaitable[None]]:
