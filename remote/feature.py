@@ -63,6 +63,8 @@ from remote.ssh import web_access as ssh_access_web
 from remote.ssh.feature import Ssh
 from remote.ssh.feature import build as build_ssh
 from remote.ssh.panels import device_panel, devices_panel
+from remote.waking import web as waking_web
+from remote.waking.service import Waking
 
 if TYPE_CHECKING:
     from kb.search.service import Search
@@ -115,7 +117,8 @@ def build(
     ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate, tunnels=called.tunnels)
     marks.on_step_ended.append(scheduler.after_step)
     link.on_connected.append(_go_on(runs))
-    _listen(link, drift)
+    waking = Waking(kernel, link=link, gate=gate)
+    _listen(link, drift, waking)
     releases = Releases(kernel)
     listen_for_releases(link, releases)
     desk = Desk(
@@ -127,6 +130,7 @@ def build(
         scheduler=scheduler,
         gate=gate,
         loads=Loads(kernel, link),
+        waking=waking,
     )
     policies = Policies(kernel, link)
     desk.machine_panels.append(agreement_panel(policies, link.machines))
@@ -178,6 +182,7 @@ def _feature(
         dependencies={
             "machines": link.machines,
             "desk": desk,
+            "waking": desk.waking,
             "sessions": sessions,
             "rooms": rooms,
             "recordings": rooms.recordings,
@@ -237,6 +242,7 @@ def _handlers(
         control_handler(link),
         agent_session_handler(link, rooms, sessions),
         *machine_web.handlers(),
+        *waking_web.handlers(),
         *session_web.handlers(rooms),
         *recording_web.handlers(),
         *policy_web.handlers(),
@@ -290,11 +296,12 @@ def _reports(runs: Runs) -> Reports:
     return keep
 
 
-def _listen(link: AgentLink, drift: Drift) -> None:
+def _listen(link: AgentLink, drift: Drift, waking: Waking) -> None:
     machines = link.machines
 
     async def facts(conn: Connection, machine: Machine, message: messages.Facts, at: datetime) -> None:
         await machines.keep_facts(conn, machine, message.facts, at)
+        await waking.keep_lans(conn, machine, message.facts)
 
     async def policy(conn: Connection, machine: Machine, message: messages.Policy, at: datetime) -> None:
         raw = {

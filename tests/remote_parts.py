@@ -43,6 +43,7 @@ class Agent:
     machine_id: int = 0
     process: asyncio.subprocess.Process | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()  # the command that what follows it is run by
 
     def environment(self) -> dict[str, str]:
         return {
@@ -59,6 +60,7 @@ class Agent:
 
     async def cli(self, *arguments: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
+            *self.within,
             sys.executable,
             "-m",
             "compagnon_agent.cli",
@@ -87,6 +89,7 @@ class Agent:
     async def start(self) -> None:
         with (self.folder / "agent.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
+                *self.within,
                 sys.executable,
                 "-m",
                 "compagnon_agent.cli",

@@ -47,6 +47,7 @@ from .protocol.messages import (
     SessionEnded,
 )
 from .protocol.parameters import ParameterError
+from .protocol.waking import WAKE
 from .protocol.wire import JSON, WireError
 from .question import Question, TooLong, question
 from .requested import describe, wanted_grant
@@ -58,12 +59,13 @@ from .slots import Slots
 from .steps import Steps, fitting_results
 from .store import Store
 from .updates import Updates
+from .waking import Waking
 
 log = logging.getLogger(__name__)
 
 NOBODY = ConsentSource.NONE
 BESIDE = "beside an open session to which somebody here agreed"
-CAPABILITIES = ("checks", "steps", *registry.names())
+CAPABILITIES = ("checks", "steps", WAKE, *registry.names())
 MAX_JOBS = 64
 QUEUED = (SessionEnded, messages.ConsentWithdrawn)
 MAX_QUESTIONS = 5
@@ -88,6 +90,7 @@ class Agent:
         self.cooperative = ""
         self._steps = Steps(store, self.decide)
         self._load = Watching(lambda message: self.send(message))
+        self._waking = Waking(audit=self.audit, decide=self.decide, send=lambda message: self.send(message))
         self.scheduled = Scheduled(store.db, store.outbox, store.clock, self._look_as_scheduled, self.tell)
         self.host = SessionHost(
             settings=settings,
@@ -370,6 +373,7 @@ class Agent:
         Schedule: lambda self, message: self.scheduled.take(message),
         CheckNow: lambda self, message: self._check_now(message),
         messages.WatchLoad: lambda self, message: self._watch(message),
+        messages.Wake: lambda self, message: self._work(message.request_id, self._waking.wake(message)),
         messages.Heartbeat: lambda self, message: None,
         messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
     }

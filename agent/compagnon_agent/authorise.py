@@ -17,6 +17,10 @@ from .protocol.checks import Check, is_read_only
 from .protocol.manifest import Manifest, Risk, RunOn, digest, values_digest
 from .protocol.messages import ConsentKind, ConsentSource, Phase
 from .protocol.releases import ReleaseManifest
+from .protocol.waking import NotWoken, hardware_address
+
+WAKES_A_MINUTE = 6
+"""Requests to wake another machine that are granted in a minute."""
 
 CANNOT_WRITE = "this machine cannot write down what is done, so nothing is done: its disk may be full"
 """The reason for a no where a yes could not be recorded."""
@@ -72,7 +76,24 @@ class LoadRequest:
     """Tell how busy the machine is while a technician looks at its page: figures, no names, no texts."""
 
 
-Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseRequest | LoadRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeRequest:
+    """Send packets that wake ``machine``, whose cards are ``macs``, into networks that this machine is in.
+
+    ``broadcasts`` are addresses of this machine's own interfaces, found here; ``lately``: requests that were granted in
+    the last minute.
+    """
+
+    ticket_id: int
+    member: str
+    reason: str
+    machine: str
+    macs: tuple[str, ...]
+    broadcasts: tuple[str, ...]
+    lately: int
+
+
+Request: TypeAlias = ChecksRequest | StepRequest | SessionRequest | ReleaseRequest | LoadRequest | WakeRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +152,8 @@ def authorise(request: Request, *, policy: LocalPolicy, grants: Iterable[Grant],
         return _release(request, policy)
     if isinstance(request, LoadRequest):
         return _load(policy)
+    if isinstance(request, WakeRequest):
+        return _wake(request, policy)
     if isinstance(request, StepRequest) and _only_looks(request):
         decision = _granted(request, policy, grants, now)
         return decision if decision.allowed else _looked(request, policy)
@@ -152,6 +175,19 @@ def _load(policy: LocalPolicy) -> Decision:
     if not policy.load:
         return Decision(allowed=False, reason="the policy file says that the load is not told")
     return Decision(allowed=True, reason="figures of the load, listed in the consent sheet")
+
+
+def _wake(request: WakeRequest, policy: LocalPolicy) -> Decision:
+    """No consent: nothing here is read, changed or run. What goes out is one fixed packet, into this network only."""
+    if not policy.wake:
+        return Decision(allowed=False, reason=NotWoken.POLICY)
+    if not request.macs or any(hardware_address(mac) != mac for mac in request.macs):
+        return Decision(allowed=False, reason=NotWoken.ADDRESS)
+    if not request.broadcasts:
+        return Decision(allowed=False, reason=NotWoken.ELSEWHERE)
+    if request.lately >= WAKES_A_MINUTE:
+        return Decision(allowed=False, reason=NotWoken.OFTEN)
+    return Decision(allowed=True, reason="a packet into its own network, listed in the consent sheet")
 
 
 def _release(request: ReleaseRequest, policy: LocalPolicy) -> Decision:

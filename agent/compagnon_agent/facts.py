@@ -19,7 +19,9 @@ from .checks import common
 from .checks.service import SYSTEMD
 from .checks.system import identify
 from .execute import KILL, signal_group
+from .interfaces import lans
 from .processes import systemd
+from .protocol.waking import MAX_LANS
 from .protocol.wire import JSON, WireError, dumps, loads
 
 TIME_LIMIT = 90.0
@@ -190,6 +192,14 @@ def _network() -> JSON:
     return interfaces
 
 
+def _lans() -> JSON:
+    """What is needed to wake this machine: its cards, and the networks that it shares with others."""
+    told: list[JSON] = [
+        {"name": lan.name, "mac": mac, "network": lan.network, "wired": lan.wired} for lan in lans() for mac in lan.macs
+    ]
+    return told[:MAX_LANS]
+
+
 def _packages() -> JSON:
     if shutil.which("dpkg-query"):
         return count_installed(common.run(["dpkg-query", "-W", "-f", "${db:Status-Status}\\n"], timeout=20).stdout)
@@ -235,6 +245,7 @@ _FACTS: Mapping[str, Callable[[], JSON]] = {
     "memory": _memory,
     "disks": _disks,
     "network": _network,
+    "lans": _lans,
     "packages": _packages,
     "updates": _updates,
     "users": _users,

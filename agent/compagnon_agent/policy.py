@@ -9,6 +9,7 @@
     note = ""                # shown on the machine's page
     agreements = true        # false: nothing that was agreed to on the screen beforehand counts, and nobody is asked
     load = true              # false: how busy the machine is is not told to who looks at its page
+    wake = true              # false: this machine wakes no other of its network
     updates = true           # false: new versions of the agent signed by the release key are not taken by themselves
 
     [[grant]]
@@ -47,6 +48,7 @@ from .protocol import messages
 from .protocol.manifest import Risk
 from .protocol.messages import ConsentKind
 from .protocol.resources import RESOURCES
+from .protocol.waking import WAKE
 
 POLICY_FILE = "policy.toml"
 SOURCE_LIMIT = 8 * 1024
@@ -148,6 +150,7 @@ class LocalPolicy:
     note: str = ""
     updates: bool = True
     load: bool = True
+    wake: bool = True
     agreements: bool = True
     rules: tuple[Rule, ...] = ()
     source: str = ""
@@ -181,7 +184,7 @@ class LocalPolicy:
         elif self.agreement is not None:
             automatic += tuple(self.agreement.describe())
         sheet = tuple(name for name, resource in RESOURCES.items() if resource.read_only)
-        sheet += ("load",) if self.load else ()
+        sheet += (("load",) if self.load else ()) + ((WAKE,) if self.wake else ())
         note = " — ".join(part for part in (root_note, self.note) if part)[:500]
         held = self.agreement.held if self.agreement else None
         return messages.Policy(
@@ -208,7 +211,9 @@ def parse(source: str) -> LocalPolicy:
     if len(source) > SOURCE_LIMIT:
         raise PolicyError(f"is longer than {SOURCE_LIMIT} characters")
     content = tomllib.loads(source)
-    _known(content, {"mode", "max_hours", "note", "updates", "load", "agreements", "grant", "files"}, "the file")
+    _known(
+        content, {"mode", "max_hours", "note", "updates", "load", "wake", "agreements", "grant", "files"}, "the file"
+    )
     rules = content.get("grant", [])
     if not isinstance(rules, list) or len(rules) > 50:
         raise PolicyError("grant must be up to 50 [[grant]] tables")
@@ -218,6 +223,7 @@ def parse(source: str) -> LocalPolicy:
         note=_text(content.get("note", ""), "note"),
         updates=_flag(content.get("updates", True), "updates"),
         load=_flag(content.get("load", True), "load"),
+        wake=_flag(content.get("wake", True), "wake"),
         agreements=_flag(content.get("agreements", True), "agreements"),
         rules=tuple(_rule(item) for item in rules),
         source=source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from .authorise import ChecksRequest, Grant, LoadRequest, ReleaseRequest, Request, StepRequest
+from .authorise import ChecksRequest, Grant, LoadRequest, ReleaseRequest, Request, StepRequest, WakeRequest
 from .protocol.manifest import digest, values_digest
 from .protocol.messages import ConsentKind, ConsentRequest, ConsentSource
 from .protocol.parameters import validate_all
@@ -62,6 +62,8 @@ def describe(request: Request) -> dict[str, JSON]:
         return {"kind": "load"}
     if isinstance(request, ReleaseRequest):
         return {"kind": "release", "counter": request.manifest.counter, "version": request.manifest.version}
+    if isinstance(request, WakeRequest):
+        return _wake(request)
     return {
         "kind": "session",
         "ticket": request.ticket_id,
@@ -69,4 +71,16 @@ def describe(request: Request) -> dict[str, JSON]:
         "capability": request.capability,
         **({"target": request.target} if request.target else {}),
         **({"method": request.method} if request.method else {}),
+    }
+
+
+def _wake(request: WakeRequest) -> dict[str, JSON]:
+    return {
+        "kind": "wake",
+        "ticket": request.ticket_id,
+        "member": request.member,
+        "why": request.reason,
+        "machine": request.machine,
+        "macs": [*request.macs],
+        "to": [*request.broadcasts],
     }

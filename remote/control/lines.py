@@ -140,7 +140,7 @@ class Lines:
                 await self._step_result(connection, message)
             case messages.CheckResults(request_id=request_id) | messages.ConsentAnswer(request_id=request_id):
                 self._answer(machine_id, request_id, message)
-            case messages.PolicyAnswer(request_id=request_id):
+            case messages.PolicyAnswer(request_id=request_id) | messages.WakeAnswer(request_id=request_id):
                 self._answer(machine_id, request_id, message)
             case messages.KeyChange() if connection.machine.state is MachineState.APPROVED:
                 await self._change_key(connection, message)

@@ -30,6 +30,7 @@ from remote.control.steps import Question
 
 log = logging.getLogger(__name__)
 GRANT_SECONDS = 4 * 3600
+WAKE_SECONDS = 6.0  # an agent sends three times within half a second
 WITHDRAWN = N_("Nobody waits for this any more.")
 
 
@@ -97,6 +98,10 @@ class AgentLink(Lines):
         subject = request.proposal.client
         shown = _pending(machine_id, request, kind="policy", subject=subject, ticket_id=None)
         return await self._ask_person(shown, request, messages.PolicyAnswer)
+
+    async def wake(self, neighbour_id: int, request: messages.Wake) -> messages.WakeAnswer:
+        """Have the agent of a neighbour wake another machine. Raises Unavailable."""
+        return await self._ask(neighbour_id, request.request_id, request, messages.WakeAnswer, WAKE_SECONDS)
 
     async def _ask_person(self, shown: PendingConsent, request: ForPerson, kind: type[M]) -> M:
         self._consents[request.request_id] = shown

@@ -22,6 +22,8 @@ from remote.machines.model import CheckState, Machine, MachineEvent, MachineStat
 from remote.machines.scheduler import CheckScheduler
 from remote.sessions.model import Capability, Session
 from remote.sessions.service import Sessions
+from remote.waking.model import Prospect
+from remote.waking.service import Waking
 
 MachinePanel = Callable[[Member, int], Awaitable[Panel | None]]
 OpenTickets = Callable[[Member, int], Awaitable[Sequence[tuple[int, str]]]]
@@ -44,6 +46,7 @@ class Cockpit:
     tickets: Sequence[tuple[int, str]]
     online: bool
     fingerprint: str
+    waking: Prospect
 
     @property
     def capabilities(self) -> list[Capability]:
@@ -83,6 +86,7 @@ class Desk:
     scheduler: CheckScheduler
     gate: TicketGate
     loads: Loads
+    waking: Waking
     machine_panels: list[MachinePanel] = field(default_factory=list)
     open_tickets: OpenTickets | None = None
 
@@ -105,6 +109,7 @@ class Desk:
             tickets=await self.tickets_of(member, machine),
             online=machine.online or self.link.online(machine_id),
             fingerprint=fingerprint(machine.public_key),
+            waking=await self.waking.prospect(machine),
         )
 
     async def tickets_of(self, member: Member, machine: Machine) -> Sequence[tuple[int, str]]:

@@ -24,6 +24,7 @@ from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
 from remote.machines.service import Machines
 from remote.releases.installers import powershell_command, shell_command
+from remote.waking.words import NOT_WOKEN, OBSTACLES
 
 AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str, QueryParameter(max_length=100)]
@@ -219,6 +220,8 @@ async def _cockpit(
     context: dict[str, Any] = {
         "cockpit": found,
         "words": WORDS,
+        "obstacles": OBSTACLES,
+        "not_woken": NOT_WOKEN,
         "machine": found.machine,
         "sites": _sites(await directory.sheet(found.machine.client_id)),
         "environment_title": await desk.environment_title(found.machine, current_locale()),

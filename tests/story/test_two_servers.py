@@ -14,8 +14,10 @@ import pytest
 from kill_parts import PROCEDURE, World, signed_in, world
 from remote_parts import Page, until
 from up_parts import Up, as_url, free_port, new_up
+from waking_parts import Town, lan
 
 from compagnon_agent.protocol import frames
+from compagnon_agent.protocol.waking import NotWoken
 
 pytestmark = pytest.mark.timeout(300)
 LINES = 500
@@ -153,6 +155,22 @@ async def test_a_step_is_asked_for_at_one_and_done_through_the_other_once(two, t
     assert file.read_text().split() == ["commence", "finit"]
     await until(lambda: page.last("step"), what="the session's page hears of the step")
     assert page.last("step")["step"].endswith("/s2")
+
+
+async def test_a_neighbour_at_the_one_is_asked_from_the_other_to_wake_a_machine(two):
+    """It is in no network that the absent machine was in: its refusal comes all the way back."""
+    here = two.here
+    told = "SELECT count(*) FROM machines WHERE facts_at IS NOT NULL AND policy -> 'sheet' ? 'wake'"
+    await until(lambda: here.ask(told)[0][0], seconds=30, what="the neighbour has told its facts and its policy")
+    async with here.services() as services:
+        town = Town(services=services, member=here.cast.alice)
+        absent = await town.machine(here.client_id, "Caisse", [lan()])
+        await town.told(await services.remote.machines.get(here.agent.machine_id), {"lans": [lan("00:1a:2b:00:00:99")]})
+    form = {"ticket_id": here.ticket, "reason": "Mise à jour"}
+    answer = await two.alice.post(f"/machines/{absent.id}/wake", data=form)
+    assert answer.status_code == 303, answer.text
+    assert here.ask("SELECT state, reason FROM machine_wakings") == [("failed", NotWoken.ELSEWHERE)]
+    assert '"kind":"wake"' in (here.agent.folder / "audit.jsonl").read_text()
 
 
 @pytest.mark.parametrize("killed", ["control", "session"])

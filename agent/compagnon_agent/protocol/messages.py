@@ -46,6 +46,7 @@ from .terms import (
     Phase,
     StepState,
 )
+from .waking import Wake, WakeAnswer
 from .wire import (
     JSON,
     boolean,
@@ -68,8 +69,8 @@ __all__ = [
     "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Load", "Message", "OpenSession", "Pending",
     "Phase", "Policy", "PolicyAnswer", "PolicyProposal",
     "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
-    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "WatchLoad",
-    "Welcome", "decode", "encode",
+    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake",
+    "WakeAnswer", "WatchLoad", "Welcome", "decode", "encode",
 ]  # fmt: skip
 
 _name = text(120)
@@ -325,7 +326,7 @@ _ALL: tuple[type[Message], ...] = (
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
     SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
     Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged,
-    PolicyProposal, PolicyAnswer, WatchLoad, Load,
+    PolicyProposal, PolicyAnswer, WatchLoad, Load, Wake, WakeAnswer,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}

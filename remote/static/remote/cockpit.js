@@ -45,7 +45,12 @@ function press(key) {
     form.elements.target.focus();
     return true;
   }
-  const missing = [form.elements.ticket_id, form.elements.reason].find((field) => !field.checkValidity());
+  return submitWith(button);
+}
+
+function submitWith(button) {
+  const { ticket_id: ticket, reason } = button.form.elements;
+  const missing = [ticket, reason].find((field) => !field.checkValidity());
   if (missing) missing.focus(); else button.click();
   return true;
 }
@@ -58,5 +63,8 @@ document.addEventListener("keydown", (event) => {
     if (!repair) return;
     event.preventDefault();
     repair.click();
+  } else if (event.key === "w") {
+    const wake = document.querySelector("[data-key-w]");
+    if (wake && submitWith(wake)) event.preventDefault();
   } else if (/^[a-z]$/.test(event.key) && press(event.key)) event.preventDefault();
 });
