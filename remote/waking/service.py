@@ -80,17 +80,16 @@ class Waking:
 
     async def prospect(self, machine: Machine, *, conn: Connection | None = None) -> Prospect:
         """How the machine could be woken now, and what became of the last attempt."""
-        if conn is None:
-            async with self._db.connection() as own:
-                return await self.prospect(machine, conn=own)
-        now, last = datetime.now(UTC), await store.last(conn, machine.id)
-        return Prospect(
-            site_id=machine.site_id,
-            lans=await store.lans(conn, machine.id),
-            neighbours=() if machine.online else await store.neighbours(conn, machine.id),
-            last=last if last and last.shown(now) else None,
-            now=now,
-        )
+        now = datetime.now(UTC)
+        async with self._db.using(conn) as used:
+            last = await store.last(used, machine.id)
+            return Prospect(
+                site_id=machine.site_id,
+                lans=await store.lans(used, machine.id),
+                neighbours=() if machine.online else await store.neighbours(used, machine.id),
+                last=last if last and last.shown(now) else None,
+                now=now,
+            )
 
     async def wake(self, member: Member, machine_id: int, ticket_id: int, reason: str) -> Prospect:
         """Have up to three neighbours send the packet, wait for their answers (seconds), and tell what is known then.

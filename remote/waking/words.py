@@ -26,11 +26,11 @@ OBSTACLES: Mapping[Obstacle, str] = {
 }
 
 NOT_WOKEN: Mapping[str, str] = {
-    NotWoken.POLICY.value: N_("Its owner does not let it wake others."),
+    NotWoken.POLICY.value: N_("The neighbour's owner does not let it wake others."),
     NotWoken.ADDRESS.value: N_("What is known as the machine's network card is none."),
-    NotWoken.ELSEWHERE.value: N_("It is not in that network any more."),
-    NotWoken.OFTEN.value: N_("It was to wake too many machines in the last minute: try again in a minute."),
-    NotWoken.NETWORK.value: N_("Its own network did not take the packet."),
+    NotWoken.ELSEWHERE.value: N_("The neighbour is not in that network any more."),
+    NotWoken.OFTEN.value: N_("The neighbour was to wake too many machines in the last minute: try again in a minute."),
+    NotWoken.NETWORK.value: N_("The neighbour's own network did not take the packet."),
     OFFLINE: N_("The neighbour that was asked went offline."),
     SILENT: N_("The neighbour that was asked did not answer in time."),
 }

@@ -9,7 +9,6 @@ import pytest
 from waking_parts import MAC, NETWORK, Town, lan, refuses, three
 
 from compagnon.audit import Actor
-from compagnon.directory.model import NewSite
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from compagnon_agent.protocol import messages
 from compagnon_agent.protocol.waking import NotWoken
@@ -93,9 +92,7 @@ def test_what_an_agent_tells_is_bounded_and_hostile():
 
 @pytest.fixture
 async def client(services, cast):
-    return await services.kernel.directory.add_client(
-        kind="company", name="Garage", actor=Actor.member(cast.alice.id), sites=(NewSite(town="Rennes"),)
-    )
+    return await services.kernel.directory.add_client(kind="company", name="Garage", actor=Actor.member(cast.alice.id))
 
 
 @pytest.fixture
@@ -125,7 +122,7 @@ async def accueil(town, client):
 
 
 async def audited(services, action):
-    query = "SELECT actor, subject, details FROM audit_log WHERE action = %s ORDER BY id"
+    query = "SELECT actor, subject, details FROM audit_log WHERE action = %s ORDER BY seq"
     async with services.kernel.db.connection() as conn:
         return await (await conn.execute(query, (action,))).fetchall()
 
