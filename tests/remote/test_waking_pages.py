@@ -142,9 +142,9 @@ async def test_the_page_gives_up_by_itself(server, cast, town, absent, accueil, 
     alice = await client_for(cast.alice)
     await town.here(accueil)
     await alice.post(f"/machines/{absent.id}/wake", data={**FORM, "ticket_id": ticket})
-    await aged(server, 178)
+    await aged(server, 168)
     page, trouble = await signed_in(browser, server, alice)
     await page.goto(f"{server.url}/machines/{absent.id}?ticket={ticket}")
     await page.locator(".wake .spinner-border").wait_for()
-    await page.locator(".wake-checks").wait_for(timeout=15_000)
+    await page.locator(".wake-checks").wait_for(timeout=30_000)
     assert trouble == []
