@@ -155,10 +155,13 @@ async def signed_in(bench: Bench) -> httpx.AsyncClient:
 
 
 async def agent_process(bench: Bench, *, url: str = "") -> tuple[int, asyncio.subprocess.Process]:
-    """A real agent, enrolled, approved, running under the policy of a disposable machine. ``url``: its way there."""
+    """A real agent, enrolled, approved, running under the policy of a disposable machine. ``url``: its way there.
+
+    Its shell is the plain one: what somebody's own loads at its start is not what is measured.
+    """
     folder = bench.folder / "agent"
     folder.mkdir(mode=0o700)
-    environment = {**os.environ, "COMPAGNON_AGENT_DIR": str(folder)}
+    environment = {**os.environ, "COMPAGNON_AGENT_DIR": str(folder), "COMPAGNON_AGENT_SHELL": "/bin/sh"}
     machines = bench.services.remote.machines
     offer = await machines.offer(bench.alice, bench.client_id)
     command = [sys.executable, "-m", "compagnon_agent.cli"]

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ DOCUMENTS = 50_000
 WARM, COLD, VISIBLE, RATIO = 10.0, 50.0, 200.0, 5.0  # to reach: milliseconds, and times tantivy's
 OWN_SCORER = 60  # questions given to Whoosh's own scorer
 CHANGES = 20
-COMMITS = 100  # one after the other, as a merge comes only after several
+WORDS = [f"zyx{chr(97 + number // 26)}{chr(97 + number % 26)}wvut" for number in range(100)]
+"""What is committed, one after the other, as a merge comes only after several."""
+SETTLED = 5.0  # seconds in which a process has read what it keeps in memory
 
 
 def build(engine: SearchEngine, documents: Sequence[Document]) -> float:
@@ -129,47 +133,72 @@ def visible_after(engine: SearchEngine, document: Document) -> float:
 
 
 class Shelf:
-    """The documents as a package keeps them: here in memory, so that only the search is measured."""
+    """The documents as a package keeps them: here in memory, so that only the search is measured.
+
+    It also knows the changes that are to come (``new-0`` to ``new-99``), in whichever process it is.
+    """
 
     def __init__(self, documents: Sequence[Document]) -> None:
-        self.documents_by_id = {document.id: document for document in documents}
+        self._documents = {document.id: document for document in documents}
+        changed = {f"new-{number}": word for number, word in enumerate(WORDS)}
+        self._changes = {id: replace(documents[0], id=id, title=word.capitalize()) for id, word in changed.items()}
 
     async def documents(self) -> AsyncIterator[Document]:
-        for document in self.documents_by_id.values():
+        for document in self._documents.values():
             yield document
 
     async def document(self, id: str) -> Document | None:
-        return self.documents_by_id.get(id)
+        return self._documents.get(id) or self._changes.get(id)
 
 
-async def from_commit_to_hit(root: Path, documents: Sequence[Document]) -> list[float]:
-    """A change is committed in PostgreSQL; until when is it found by another instance of the search?"""
+def from_commit_to_hit(root: Path, documents: Sequence[Document]) -> list[float]:
+    """A change is committed in PostgreSQL and indexed by one process; until when is it found by another one?"""
     with tempfile.TemporaryDirectory(prefix="compagnon-bench-") as folder:
         Path(folder).chmod(0o711)
         with database_address(Settings.load({}, data_dir=Path(folder))) as url:
-            await prepare(url)
-            async with Database(url) as db:
-                shelf = Shelf(documents)
-                worker, asking = Search(db, WhooshEngine(root)), Search(db, WhooshEngine(root))
-                for each in (worker, asking):
-                    each.library_source("article", shelf)
-                await worker.reindex()
-                async with worker.working():
-                    await asyncio.sleep(1)  # it holds the lock now; the other one waits for it, as a second server does
-                    async with asking.working():
-                        await asyncio.sleep(1)
-                        return [await _one_change(db, asking, shelf, number) for number in range(COMMITS)]
+            asyncio.run(prepare(url))
+            forked = multiprocessing.get_context("fork")  # with the documents that are here already
+            ready = forked.Event()
+            worker = forked.Process(target=lambda: asyncio.run(_work(url, root, documents, ready)))
+            worker.start()
+            try:
+                ready.wait()
+                return asyncio.run(_changes(url, root, documents))
+            finally:
+                worker.terminate()
+                worker.join()
 
 
-async def _one_change(db: Database, asking: Search, shelf: Shelf, number: int) -> float:
-    word = f"zyx{chr(97 + number // 26)}{chr(97 + number % 26)}wvut"
-    first = next(iter(shelf.documents_by_id.values()))
-    shelf.documents_by_id[f"new-{number}"] = replace(first, id=f"new-{number}", title=word.capitalize())
+def _search(db: Database, root: Path, documents: Sequence[Document]) -> Search:
+    search = Search(db, WhooshEngine(root))
+    search.library_source("article", Shelf(documents))
+    return search
+
+
+async def _work(url: str, root: Path, documents: Sequence[Document], ready: Event) -> None:
+    async with Database(url) as db:
+        search = _search(db, root, documents)
+        await search.reindex()
+        async with search.working():
+            await asyncio.sleep(SETTLED)  # it holds the lock now; the other one waits for it, as a second server does
+            ready.set()
+            await asyncio.Event().wait()
+
+
+async def _changes(url: str, root: Path, documents: Sequence[Document]) -> list[float]:
+    async with Database(url) as db:
+        asking = _search(db, root, documents)
+        async with asking.working():
+            await asyncio.sleep(SETTLED)
+            return [await _one_change(db, asking, number) for number in range(len(WORDS))]
+
+
+async def _one_change(db: Database, asking: Search, number: int) -> float:
     async with db.transaction() as conn:
         await asking.changed(conn, "article", f"new-{number}")
     started = time.perf_counter()
-    while not (await asking.find(word, exact=True)).total:
-        await asyncio.sleep(0.002)
+    while not (await asking.find(WORDS[number], exact=True)).total:
+        await asyncio.sleep(0.005)
     return (time.perf_counter() - started) * 1000
 
 
@@ -215,7 +244,7 @@ def measure(documents: Sequence[Document], queries: Sequence[str], place: Path) 
 
 
 def measure_changes(documents: Sequence[Document], place: Path) -> bool:
-    seen = asyncio.run(from_commit_to_hit(place / "served", documents))
+    seen = from_commit_to_hit(place / "served", documents)
     print(f"  from commit to hit       {plainly(seen)}   {told(p95(seen), VISIBLE)}")
     return p95(seen) <= VISIBLE
 

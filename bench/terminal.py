@@ -4,11 +4,11 @@
 
 Both sides are driven the same way, and take turns, so that what else the machine does hits both alike:
 
-- echo: one byte in, the time until the remote terminal's echo of it comes back;
+- echo: one byte in, the time until the remote terminal's echo of it comes back; the same while ten pages watch;
 - lines: base64 of random bytes, which writes each line of 76 characters to the terminal by itself;
 - bulk: ``cat`` of a file;
 - interrupt: Ctrl-C in a flood, the time until the prompt is back;
-- open: from the client's yes to the prompt (ssh: from the start of the command).
+- open: from the yes at the machine to the prompt (ssh: from the start of the command).
 
 Needs ssh, sshd and ssh-keygen (ssh is skipped without).
 """
@@ -18,14 +18,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import json
 import secrets
 import shutil
 import statistics
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 from remote_server import Bench, agent_process, free_port, serving, signed_in
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -36,6 +40,8 @@ from tickets.desk.model import NewTicket
 WARM = 50
 TURN = 50  # keys of one side before it is the other's turn
 ROUNDS = 3  # of everything but the echo
+OPENINGS = 5
+OBSERVERS = 10
 PROMPT = b"PRO" + b"MPT>"
 SHELL = "exec env PS1='PRO'MPT'> ' HISTFILE= sh -i"
 
@@ -101,31 +107,39 @@ async def until(side: Side, wanted: bytes) -> int:
         end = (end + data)[-len(wanted) :]
 
 
-async def open_page(bench: Bench, machine_id: int) -> tuple[Page, float]:
-    """The page at its prompt, and the seconds from the client's yes to it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A session at its prompt. ``took``: seconds from the consent to it; ``address`` leads further pages to it."""
+
+    page: Page
+    took: float
+    address: str
+    headers: dict[str, str]
+
+
+async def open_page(bench: Bench, machine_id: int, http: httpx.AsyncClient) -> Opened:
     new = NewTicket(client_id=bench.client_id, title="Banc d'essai", owner_id=bench.alice.id)
     ticket = await bench.services.tickets.desk.open(new, bench.alice)
-    http = await signed_in(bench)
     answer = await http.post(f"/machines/{machine_id}/sessions", data={"ticket_id": ticket, "reason": "Mesurer l'écho"})
-    started = time.perf_counter()  # the machine of the bench says yes at once
     session_id = answer.headers["location"].rpartition("/")[2]
     while (known := (await http.post(f"/sessions/{session_id}/ticket")).json())["state"] != "open":
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.002)
+    started = time.perf_counter()  # the machine of the bench says yes at once, and it is known here
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in http.cookies.items()), "Origin": bench.url}
     address = bench.url.replace("http", "ws", 1) + f"/sessions/{session_id}/ws"
-    cookies = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
-    socket = await connect(
-        f"{address}?ticket={known['ticket']}&viewer={'a' * 16}&offset=",
-        additional_headers={"Cookie": cookies},
-        origin=bench.url,
-        compression=None,
-    )
-    page = Page(socket)
+    page = Page(await page_of(address, headers, known["ticket"]))
     while not (await page.output()).strip():
         pass
     took = time.perf_counter() - started
-    await http.aclose()
     await at_prompt(page)
-    return page, took
+    return Opened(page=page, took=took, address=address, headers=headers)
+
+
+async def page_of(address: str, headers: dict[str, str], ticket: str) -> ClientConnection:
+    viewer = secrets.token_hex(8)
+    return await connect(
+        f"{address}?ticket={ticket}&viewer={viewer}&offset=", additional_headers=headers, origin=None, compression=None
+    )
 
 
 async def at_prompt(side: Side) -> None:
@@ -133,7 +147,8 @@ async def at_prompt(side: Side) -> None:
     await until(side, PROMPT)
 
 
-async def open_ssh(folder: Path) -> tuple[Ssh, float, list[asyncio.subprocess.Process]]:
+async def ssh_server(folder: Path) -> tuple[asyncio.subprocess.Process, int]:
+    """A disposable sshd, and its port."""
     for name in ("host", "user"):
         await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
     (folder / "authorized").write_text((folder / "user.pub").read_text())
@@ -145,6 +160,7 @@ async def open_ssh(folder: Path) -> tuple[Ssh, float, list[asyncio.subprocess.Pr
         f"PidFile={folder / 'pid'}",
         "StrictModes=no",
         "UsePAM=no",
+        "PrintMotd=no",
         "PermitRootLogin=yes",
         "PasswordAuthentication=no",
     ]
@@ -154,10 +170,14 @@ async def open_ssh(folder: Path) -> tuple[Ssh, float, list[asyncio.subprocess.Pr
     with (folder / "sshd.log").open("wb") as log:
         daemon = await asyncio.create_subprocess_exec(*command, stderr=log)
     await asyncio.sleep(1)
+    return daemon, port
+
+
+async def open_ssh(folder: Path, port: int) -> tuple[Ssh, float, asyncio.subprocess.Process]:
     started = time.perf_counter()
     client = await asyncio.create_subprocess_exec(
         "ssh", "-tt", "-q", "-F", "/dev/null", "-i", str(folder / "user"), "-p", str(port),
-        "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder / 'known'}", "127.0.0.1",
+        "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder / 'known'}", "127.0.0.1", "exec sh -l",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     side = Ssh(client)
@@ -165,7 +185,7 @@ async def open_ssh(folder: Path) -> tuple[Ssh, float, list[asyncio.subprocess.Pr
         pass
     took = time.perf_counter() - started
     await at_prompt(side)
-    return side, took, [client, daemon]
+    return side, took, client
 
 
 async def run(*command: str) -> None:
@@ -211,7 +231,7 @@ async def throughput(sides: dict[str, Side], title: str, command: str) -> None:
             count = await until(side, b"FINIS\r\n" + PROMPT)
             rates[name].append(count / 1e6 / (time.perf_counter() - started))
     for name, found in rates.items():
-        print(f"{title:<10} {name:<24} {statistics.median(found):7.1f} MB/s")
+        print(f"{title:<10} {name:<24} {statistics.median(found):7.1f} MB/s  ({min(found):.1f} to {max(found):.1f})")
 
 
 async def interrupt(sides: dict[str, Side]) -> None:
@@ -230,30 +250,63 @@ async def interrupt(sides: dict[str, Side]) -> None:
         print(f"interrupt  {name:<24} {statistics.median(found):7.1f} ms")
 
 
+async def observed(opened: Opened, http: httpx.AsyncClient, keys: int) -> None:
+    """The driver's echo while ten pages, of a process of their own, watch."""
+    session = opened.address.rpartition("/")[0].rpartition("/")[2]
+    tickets = [(await http.post(f"/sessions/{session}/ticket")).json()["ticket"] for _ in range(OBSERVERS)]
+    arguments = json.dumps([opened.address, opened.headers, tickets])
+    watching = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--observe", arguments, stdout=asyncio.subprocess.PIPE
+    )
+    await watching.stdout.readline()
+    await echo({f"{OBSERVERS} pages watch": opened.page}, keys)
+    watching.terminate()
+    await watching.wait()
+
+
+async def observe(address: str, headers: dict[str, str], tickets: list[str]) -> None:
+    pages = [Page(await page_of(address, headers, ticket)) for ticket in tickets]
+    print("watching", flush=True)
+    await asyncio.gather(*(_watch(page) for page in pages))
+
+
+async def _watch(page: Page) -> None:
+    while True:
+        await page.output()
+
+
 async def measure(keys: int, megabytes: int) -> None:
     async with serving() as bench:
         machine_id, agent = await agent_process(bench)
+        http = await signed_in(bench)
         started: list[asyncio.subprocess.Process] = [agent]
         folder = Path(tempfile.mkdtemp(prefix="compagnon-sshd-"))
         try:
-            page, took = await open_page(bench, machine_id)
-            print(f"open       {'Compagnon':<24} {took * 1000:7.0f} ms")
-            sides: dict[str, Side] = {"Compagnon": page}
+            ssh = None
             if shutil.which("ssh") and (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
                 Path("/run/sshd").mkdir(exist_ok=True)
-                sides["ssh"], took, processes = await open_ssh(folder)
-                print(f"open       {'ssh':<24} {took * 1000:7.0f} ms")
-                started += processes
+                daemon, port = await ssh_server(folder)
+                started.append(daemon)
+                ssh, client = await opening(bench, machine_id, http, folder, port)
+                started.append(client)
             else:
                 print("ssh or sshd is missing: only Compagnon is measured")
-            await echo(sides, keys)
-            await throughput(sides, "lines", f"head -c {megabytes * 730_000} /dev/urandom | base64")
+
+            async def sides() -> dict[str, Side]:
+                """A page of its own for each part: a recording that is full ends its session."""
+                page = (await open_page(bench, machine_id, http)).page
+                return {"Compagnon": page, **({"ssh": ssh} if ssh else {})}
+
+            await echo(await sides(), keys)
+            await observed(await open_page(bench, machine_id, http), http, keys)
+            await throughput(await sides(), "lines", f"head -c {megabytes * 730_000} /dev/urandom | base64")
             sample = folder / "sample"
             sample.write_bytes(base64.encodebytes(secrets.token_bytes(megabytes * 730_000)))
             folder.chmod(0o755)
-            await throughput(sides, "bulk", f"cat {sample}")
-            await interrupt(sides)
+            await throughput(await sides(), "bulk", f"cat {sample}")
+            await interrupt(await sides())
         finally:
+            await http.aclose()
             for process in reversed(started):
                 if process.returncode is None:
                     process.terminate()
@@ -261,9 +314,31 @@ async def measure(keys: int, megabytes: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+async def opening(
+    bench: Bench, machine_id: int, http: httpx.AsyncClient, folder: Path, port: int
+) -> tuple[Ssh, asyncio.subprocess.Process]:
+    """How long it takes to the prompt, both ways in turns; the last ssh is kept."""
+    ours, theirs, ended = [], [], []
+    for _ in range(OPENINGS):
+        ours.append((await open_page(bench, machine_id, http)).took * 1000)
+        ssh, took, client = await open_ssh(folder, port)
+        theirs.append(took * 1000)
+        ended.append(client)
+    for each in ended[:-1]:
+        each.terminate()
+        await each.wait()
+    for name, found in (("Compagnon, from the yes", ours), ("ssh", theirs)):
+        print(f"open       {name:<24} {statistics.median(found):7.0f} ms  ({min(found):.0f} to {max(found):.0f})")
+    return ssh, ended[-1]
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=500)
     parser.add_argument("--megabytes", type=int, default=40)
+    parser.add_argument("--observe", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    asyncio.run(measure(asked.keys, asked.megabytes))
+    if asked.observe:
+        asyncio.run(observe(*json.loads(asked.observe)))
+    else:
+        asyncio.run(measure(asked.keys, asked.megabytes))

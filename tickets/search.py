@@ -16,6 +16,7 @@ from tickets.listing import search_store as store
 from tickets.listing.search_store import COMMON, WINDOW, Expected, Said, Shown
 
 FRAGMENT_MINIMUM = 3  # characters; fewer make no trigram
+FRAGMENT_MAXIMUM = 64  # characters; no serial, address or word is longer, and looking for it costs what it is long
 TELLING = 7  # letters: trigrams of fewer stand in too many titles
 TEXT_BUDGET = 400_000  # characters of messages looked through for one answer
 ONLY_NEWEST = N_("These words are in very many tickets: only the {count} last changed ones were searched.")
@@ -92,7 +93,8 @@ def cheapest(query: RecordQuery, expected: Expected) -> Way:
 
 def is_fragment(query: RecordQuery) -> bool:
     """Whether the question may be a piece of one word."""
-    return len(query.text) >= FRAGMENT_MINIMUM and " " not in query.text and not query.question.excluded
+    fits = FRAGMENT_MINIMUM <= len(query.text) <= FRAGMENT_MAXIMUM and " " not in query.text
+    return fits and any(map(str.isalnum, query.text)) and not query.question.excluded
 
 
 async def _by_fragment(conn: Connection, reader: int, query: RecordQuery, limit: int) -> list[int]:

@@ -20,7 +20,7 @@ import psutil
 
 from .execute import PATH
 
-READ = 16 * 1024
+READ = 32 * 1024
 PAGE = 4095
 """Bytes that Linux gives at most for one read of a terminal (n_tty): after fewer there is nothing more for now."""
 

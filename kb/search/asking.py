@@ -16,6 +16,7 @@ PER_PAGE = 10
 DEEPEST = MAX_LIMIT // PER_PAGE
 MAX_VALUES = 8  # of one facet
 MAX_VALUE = 64  # characters
+MAX_ADDRESS = 16_384  # bytes after the question mark; the longest question takes 3,072, percent-encoded
 MAX_FIELDS = 200  # of an address; the rest is not read
 TOO_MANY_FILTERS = N_("Only the first {limit} filters of each kind were used.")
 TOO_DEEP = N_("Only the first {limit} results can be shown: please add a word or a filter.")

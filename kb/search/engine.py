@@ -106,6 +106,12 @@ class SearchEngine(Protocol):
         """
         ...
 
+    def warm(self) -> None:
+        """Read what most questions need before they are asked. May take seconds, which nobody waits for; what is warm
+        already is not read again. Raises IndexBroken.
+        """
+        ...
+
     def count(self) -> int:
         """How many documents the index holds."""
         ...

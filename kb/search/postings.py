@@ -27,6 +27,8 @@ K1 = 1.2
 B = 0.7
 _LENGTHS = np.array([byte_to_length(byte) for byte in range(256)], np.float32)
 AT_ONCE = 500  # words of the vocabulary read under one lock
+WORTH_WARMING = 1_000  # documents of a segment; what is in smaller ones is read in no time
+COMMON = 1 / 500  # of a segment's documents: a term that so many hold is read before it is asked for
 FEW_VALUES = 16  # of a column, for each of which a mask of all documents is kept
 _OVERHEAD = 300  # bytes of a cache entry beside its arrays
 NOTHING: Ids = np.empty(0, np.int64)
@@ -69,7 +71,7 @@ class Cache:
     """Least recently used entries go when ``limit`` bytes are passed. Entries may be None (known to be absent)."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._entries: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
         self.size = 0
@@ -86,7 +88,7 @@ class Cache:
             previous = self._entries.pop(key, None)
             self._entries[key] = (value, size)
             self.size += size - (previous[1] if previous else 0)
-            while self.size > self._limit and len(self._entries) > 1:
+            while self.size > self.limit and len(self._entries) > 1:
                 _, (_, gone) = self._entries.popitem(last=False)
                 self.size -= gone
 
@@ -209,13 +211,16 @@ class SegmentPostings:
 
     def beginning_with(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
         """The ``limit`` most frequent of the first 20 × limit terms with this prefix, with their document counts."""
-        found: list[tuple[str, int]] = []
+        key = (self.name, field, prefix, f"*beginning {limit}")
+        cached = self._cache.get(key)
+        if cached is not None:
+            known: list[tuple[str, int]] = cached[0]
+            return known
         with self._lock:
-            for term in self._lexicon(field, prefix):
-                found.append((term, self._terms.doc_frequency(field, term.encode())))
-                if len(found) >= 20 * limit:
-                    break
-        return sorted(found, key=lambda item: -item[1])[:limit]
+            found = list(islice(self._counted(field, prefix), 20 * limit))
+        most = sorted(found, key=lambda item: -item[1])[:limit]
+        self._cache.put(key, most, _OVERHEAD + 100 * len(most))
+        return most
 
     def frequency(self, field: str, term: str) -> int:
         """How many documents hold the term, without decoding its postings."""
@@ -228,17 +233,31 @@ class SegmentPostings:
         if self._vocabulary is None:
             found: dict[str, int] = {}
             after = ""
-            while batch := self._some_words(after):
+            while batch := self._some_counted(WORDS, after):
                 found.update(batch)
                 after = batch[-1][0] + "\0"
             self._vocabulary = found
         return self._vocabulary
 
-    def _some_words(self, start: str) -> list[tuple[str, int]]:
-        """The next words of the lexicon from ``start`` on, few enough that nobody waits long for the lock."""
+    def warm(self, field: str, room: int) -> None:
+        """Read the postings of the field's common terms, until the cache holds ``room`` bytes: who types the first
+        letters of a word asks for twenty of them at once.
+        """
+        if self.documents < WORTH_WARMING:
+            return
+        after = ""
+        while batch := self._some_counted(field, after):
+            for term, count in batch:
+                if self._cache.size >= room:
+                    return
+                if count >= self.documents * COMMON:
+                    self.term(field, term)
+            after = batch[-1][0] + "\0"
+
+    def _some_counted(self, field: str, start: str) -> list[tuple[str, int]]:
+        """The next terms of the lexicon from ``start`` on, few enough that nobody waits long for the lock."""
         with self._lock:
-            found = islice(self._lexicon(WORDS, "", start), AT_ONCE)
-            return [(word, int(self._terms.doc_frequency(WORDS, word.encode()))) for word in list(found)]
+            return list(islice(self._counted(field, "", start), AT_ONCE))
 
     def column(self, field: str) -> Column:
         """The values of an unscored field and which documents have them; read once."""
@@ -269,6 +288,14 @@ class SegmentPostings:
             if name != field or not text.startswith(wanted):
                 return
             yield text.decode()
+
+    def _counted(self, field: str, prefix: str, start: str = "") -> Iterator[tuple[str, int]]:
+        """The terms with this prefix and how many documents hold each, in one walk over the lexicon."""
+        wanted = prefix.encode()
+        for (name, text), info in self._terms.items_from(field, max(wanted, start.encode())):
+            if name != field or not text.startswith(wanted):
+                return
+            yield text.decode(), int(info.doc_frequency())
 
     def _matcher(self, field: str, term: str) -> Untyped:
         try:

@@ -149,7 +149,10 @@ def _prepared(words: Sequence[str]) -> tuple[_Codes, NDArray[np.int32]]:
 
 
 class Speller:
-    """Keeps a dictionary of the engine's present vocabulary; made in a thread of its own, never in a question's."""
+    """Keeps a dictionary of the engine's present vocabulary; made in a thread of its own, never in a question's.
+
+    That thread reads each new state of the index through, so it also warms it.
+    """
 
     def __init__(self, engine: SearchEngine) -> None:
         self._engine = engine
@@ -180,6 +183,8 @@ class Speller:
         try:
             self._dictionary = Dictionary(self._engine.vocabulary())
             self._made_for = wanted
+            self._ready.set()
+            self._engine.warm()
         except IndexBroken as error:
             log.info("no spelling for now: %s", error)
         finally:

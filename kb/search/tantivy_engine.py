@@ -100,6 +100,9 @@ class TantivyEngine(IndexFolder):
         with _decoding():
             return dict(searcher.terms_with_prefix(WORDS, ""))
 
+    def warm(self) -> None:
+        """See SearchEngine. Its files are mapped: the system keeps what is read in memory."""
+
     def _searcher(self) -> tantivy.Searcher:
         with self._lock:
             self._refresh()

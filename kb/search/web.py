@@ -22,7 +22,7 @@ from kb.learning.model import RETENTION
 from kb.learning.service import Learning
 from kb.saved.service import SavedSearches
 from kb.search import shown, typed, words
-from kb.search.asking import DEEPEST, PER_PAGE, TOO_DEEP, Asked, read
+from kb.search.asking import DEEPEST, MAX_ADDRESS, PER_PAGE, TOO_DEEP, Asked, read
 from kb.search.highlight import snippet_html
 from kb.search.model import MAX_QUERY_CHARACTERS, Filters, IndexPhase, Page, Progress, Reason
 from kb.search.pacing import Pace
@@ -47,8 +47,8 @@ async def search_page(
         context = await _context(search, learning, asked, Page())
         own = {"saved": await saved.of(member), "recent": await learning.recent(member), "keep_days": RETENTION.days}
         return page(request, "kb/search.html", shown="", **{**context, **own})
-    await search_pace.take(member.id)
-    found = Page() if asked.deep else await _found(search, member, asked)
+    async with search_pace.turn(member.id):
+        found = Page() if asked.deep else await _found(search, member, asked)
     answer = _answer(request, asked, await _context(search, learning, asked, found))
     if _counts(request, asked):
         narrowed = asked.chosen or ask(asked.text).filters != Filters()
@@ -58,7 +58,7 @@ async def search_page(
 
 def _fields(request: AnyRequest) -> list[tuple[str, str]]:
     """The address's fields in their order: Litestar gives them in any, and only the first ones are read."""
-    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return parse_qsl(request.scope["query_string"][:MAX_ADDRESS].decode("latin-1"), keep_blank_values=True)
 
 
 async def _found(search: Search, member: Member, asked: Asked) -> Page:
@@ -150,9 +150,9 @@ async def search_suggest(
     limit: Annotated[int, Parameter(ge=1, le=10)] = typed.LIMIT,
 ) -> Response[Any] | Template:
     """What is found while someone types: JSON, or the same as a list for htmx (see docs/explanation/search.md)."""
-    await search_pace.take(member.id)
     q = read(_fields(request)).text
-    found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
+    async with search_pace.turn(member.id):
+        found, kept = await asyncio.gather(search.answer(member, q, limit, typing=True), saved.of(member))
     answer = replace(found, groups=shown.typed_groups(ask(q), found, search.in_library))
     if is_htmx(request):
         return fragment(request, "kb/suggestions.html", answer=answer, snippet_html=snippet_html, q=q)

@@ -20,7 +20,7 @@ from kb.search.postings import Cache, Floats, SegmentPostings
 from kb.search.question import Question
 from kb.search.scoring import Scorer, best, filter_mask, phrase_mask
 from kb.search.snapshot import Mask, Snapshot, take
-from kb.search.whoosh_format import FACETS, Untyped, document_of, fields_of
+from kb.search.whoosh_format import FACETS, FIELD_WEIGHTS, Untyped, document_of, fields_of
 from kb.search.whoosh_index import LAYOUT, Holders, LibraryIndex
 
 CACHE_BYTES = 128 * 1024 * 1024
@@ -89,6 +89,16 @@ class WhooshEngine(IndexFolder):
     def vocabulary(self) -> Mapping[str, int]:
         """See SearchEngine."""
         return self._read(Snapshot.vocabulary)
+
+    def warm(self) -> None:
+        """See SearchEngine. Half of the cache's room stays for what is really asked."""
+
+        def work(snapshot: Snapshot) -> None:
+            for part in snapshot.parts:
+                for name in FIELD_WEIGHTS:
+                    part.postings.warm(name, self._cache.limit // 2)
+
+        self._read(work)
 
     def _read(self, work: Callable[[Snapshot], Read]) -> Read:
         """Do ``work`` on what is searched now; again when the writer has merged a file away that it had yet to open."""

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from remote.recordings.model import ChainError, ChainReport, Marker
 
 COMMENT = b"# compagnon "
@@ -190,7 +192,7 @@ def markers(lines: Iterator[bytes]) -> list[Marker]:
 
 
 def _line(value: Any) -> bytes:  # noqa: ANN401 - any JSON
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return msgspec.json.encode(value) + b"\n"
 
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ CAPACITY = 1024 * 1024
 WINDOW = 256 * 1024
 """Bytes the other side may send ahead of what has been consumed here."""
 
-CHUNK = 16 * 1024
+CHUNK = 32 * 1024
 """Bytes of payload in one DATA frame, at most: small, so that keys and output interleave."""
 
 
