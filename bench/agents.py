@@ -39,7 +39,8 @@ SETTLE = 20  # seconds in which a real agent tells what it has to tell
 BEAT = 20.0
 INSERT = """
 INSERT INTO machines (name, client_id, public_key, hostname, os, agent_version, state, approved_at, approved_by)
-VALUES (%(name)s, %(client)s, %(key)s, %(name)s, 'debian 12', '0.1', 'approved', now(), %(member)s) RETURNING id
+VALUES (%(name)s, %(client)s, %(key)s, %(name)s, 'debian 12', '0.1', 'approved', now() - interval '1 day', %(member)s)
+RETURNING id
 """
 
 

@@ -116,7 +116,7 @@ def build(
     called = build_called(kernel, sessions=sessions, calling=calling, rooms=rooms, link=link)
     ssh = build_ssh(kernel, link=link, rooms=rooms, sessions=sessions, gate=gate, tunnels=called.tunnels)
     marks.on_step_ended.append(scheduler.after_step)
-    link.on_connected.append(_go_on(runs))
+    link.when_back(_go_on(runs), whom=runs.awaited)
     waking = Waking(kernel, link=link, gate=gate)
     _listen(link, drift, waking)
     releases = Releases(kernel)

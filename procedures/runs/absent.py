@@ -7,7 +7,7 @@ has checks they are evaluated first, and only when they say that the step is sti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from compagnon.audit import Actor
@@ -75,6 +75,11 @@ class Absent(Launching):
             return await waiting_store.waiting_requests(conn, ticket_id=ticket_id)
 
     # the machine is back
+
+    async def awaited(self, machine_ids: Sequence[int]) -> Collection[int]:
+        """Those of these machines that something waits for."""
+        async with self._db.connection() as conn:
+            return await waiting_store.awaited(conn, machine_ids)
 
     async def machine_returned(self, machine_id: int) -> None:
         """Go on with everything that waits for this machine. Called whenever its agent connects; may be doubled."""

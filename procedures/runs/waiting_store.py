@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from psycopg.rows import class_row
@@ -18,6 +19,7 @@ UPDATE run_attempts SET state = 'abandoned', why = %(why)s, started_at = NULL, e
 """
 GIVE_UP_ONE = GIVE_UP + " AND id = %(id)s"
 GIVE_UP_ALL = GIVE_UP + " AND run_id = %(id)s"
+AWAITED = "SELECT DISTINCT machine_id FROM run_attempts WHERE state = 'queued' AND machine_id = ANY(%(ids)s)"
 WAITING = """
 SELECT a.id::text AS attempt_id, a.run_id, v.title, s.step_id, a.phase, a.machine_id, r.ticket_id,
     m.name AS member_name, a.requested_at, a.expires_at
@@ -50,6 +52,12 @@ async def give_up(conn: Connection, attempt_id: str, why: str) -> bool:
 
 async def give_up_all(conn: Connection, run_id: int, why: str) -> None:
     await conn.execute(GIVE_UP_ALL, {"id": run_id, "why": why})
+
+
+async def awaited(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
+    """Those of these machines that a request waits for."""
+    rows = await (await conn.execute(AWAITED, {"ids": list(machine_ids)})).fetchall()
+    return {row[0] for row in rows}
 
 
 async def waiting_requests(

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from compagnon.db import DatabaseError
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=messages.Message)
 Handler = Callable[[Machine, Any], Awaitable[None]]
 Reports = Callable[[int, str, StepReport], Awaitable[bool]]
+React = Callable[[Machine], Awaitable[None]]
+Whom = Callable[[Sequence[int]], Awaitable[Collection[int]]]
 REPORT_SECONDS = 20.0  # for keeping a report; not acknowledged after it, so that the agent brings it again
 OFFLINE = N_("This machine is offline.")
 SILENT = N_("The machine did not answer in time.")
@@ -57,9 +59,10 @@ class Lines:
         self._found = Together(self.machines.find_all)
         self._arrived = Together(self.machines.arrived)
         self._left = Together(self.machines.disconnected)
+        self._back = Together(self._react_to)
         self.reports: Reports | None = None  # keeps a machine's report; whether the agent may forget it
         self.release_key: Callable[[], Awaitable[bytes | None]] = _no_key  # what signs versions of the agent
-        self.on_connected: list[Callable[[Machine], Awaitable[None]]] = []
+        self._reactions: list[tuple[React, Whom | None]] = []
         self._db = kernel.db
         self._settings = kernel.settings
         self._connections: dict[int, AgentConnection] = {}
@@ -73,6 +76,12 @@ class Lines:
     def handle(self, kind: type[M], handler: Callable[[Machine, M], Awaitable[None]]) -> None:
         """Call ``handler`` for messages of this type that answer no question. It must not ask the same agent."""
         self._handlers[kind] = handler
+
+    def when_back(self, react: React, *, whom: Whom | None = None) -> None:
+        """Call ``react`` with each machine whose agent is welcome again. ``whom`` is asked first, for all that came in
+        the same moment, which of them it concerns: after a restart that is one question instead of thousands.
+        """
+        self._reactions.append((react, whom))
 
     def online(self, machine_id: int) -> bool:
         """Whether the agent of an approved machine is connected to this process."""
@@ -280,10 +289,25 @@ class Lines:
         await connection.send(messages.Welcome(signature=signature, cooperative=self._settings.cooperative))
         if self.identity.successor is not None:
             await connection.send(self.identity.announcement())
-        for react in self.on_connected:
-            self._later(self._react(react, connection.machine))
+        self._later(self._back.ask(connection.machine))
 
-    async def _react(self, react: Callable[[Machine], Awaitable[None]], machine: Machine) -> None:
+    async def _react_to(self, machines: Sequence[Machine]) -> list[None]:
+        for react, whom in self._reactions:
+            concerned = await self._concerned(whom, machines)
+            for machine in machines:
+                if machine.id in concerned:
+                    self._later(self._react(react, machine))
+        return [None] * len(machines)
+
+    async def _concerned(self, whom: Whom | None, machines: Sequence[Machine]) -> Collection[int]:
+        every = [machine.id for machine in machines]
+        try:
+            return await whom(every) if whom else every
+        except Exception:
+            log.exception("who is back could not be looked up together: each by itself")
+            return every
+
+    async def _react(self, react: React, machine: Machine) -> None:
         try:
             await react(machine)
         except Exception:

@@ -33,7 +33,7 @@ class CheckScheduler:
         self._environments = environments
         self._in_force: Mapping[str, datetime] = {}
         self._soon: dict[int, asyncio.TimerHandle] = {}
-        link.on_connected.append(self.give)
+        link.when_back(self.give)
 
     async def give(self, machine: Machine) -> None:
         """The schedule in force, if the agent has another one. Nothing for one that is offline."""

@@ -72,31 +72,38 @@ DECLARE = """
 UPDATE machines SET environment = %(environment)s, failing = 0, waived = 0, checked_at = NULL
 WHERE id = %(id)s AND state <> 'revoked' AND environment IS DISTINCT FROM %(environment)s
 """
+# Whatever changes several machines locks them in the order of their ids: two of these never wait for each other.
 ARRIVED = """
 UPDATE machines m SET online = true, node = %(node)s, last_seen_at = now(), agent_version = r.version,
     capabilities = ARRAY(SELECT jsonb_array_elements_text(r.capabilities))
 FROM jsonb_to_recordset(%(rows)s) AS r(id bigint, version text, capabilities jsonb)
 WHERE m.id = r.id AND m.state <> 'revoked'
+    AND m.id IN (SELECT id FROM machines WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE)
 """
 MANY = f"SELECT {COLUMNS} {FROM} WHERE m.id = ANY(%(ids)s)"
 DISCONNECTED = """
-UPDATE machines SET online = false, last_seen_at = now() WHERE id = ANY(%(ids)s) AND online AND node = %(node)s
+UPDATE machines SET online = false, last_seen_at = now()
+WHERE id IN (SELECT id FROM machines WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE) AND online AND node = %(node)s
 RETURNING id
 """
 ALIVE = """
 INSERT INTO agent_nodes (id) VALUES (%(node)s) ON CONFLICT (id) DO UPDATE SET alive_at = now()
 """
-# What a server that is gone has left behind, by one that is there.
+# What a server that is gone has left behind, by one that is there; whoever just arrives somewhere is left to that.
 LEFT_BEHIND = """
-UPDATE machines m SET online = false, last_seen_at = greatest(m.last_seen_at, n.alive_at)
-FROM agent_nodes n WHERE m.node = n.id AND m.online AND n.alive_at < now() - interval '45 seconds'
+UPDATE machines m SET online = false, last_seen_at = greatest(m.last_seen_at, old.alive_at)
+FROM (
+    SELECT m.id, n.alive_at FROM machines m JOIN agent_nodes n ON n.id = m.node
+    WHERE m.online AND n.alive_at < now() - interval '45 seconds' FOR UPDATE OF m SKIP LOCKED
+) old WHERE m.id = old.id
 """
 FORGET_NODES = """
 DELETE FROM agent_nodes n WHERE alive_at < now() - interval '1 hour'
 """
 GONE = """
 WITH gone AS (DELETE FROM agent_nodes WHERE id = %(node)s)
-UPDATE machines SET online = false, last_seen_at = now() WHERE node = %(node)s AND online
+UPDATE machines SET online = false, last_seen_at = now()
+WHERE id IN (SELECT id FROM machines WHERE node = %(node)s AND online ORDER BY id FOR UPDATE)
 """
 NOT_SEEN = f"""
 SELECT count(*) FROM machines m WHERE m.state = 'approved' AND NOT {ONLINE}
@@ -235,7 +242,7 @@ async def many(conn: Connection, machine_ids: Sequence[int]) -> dict[int, Machin
 async def arrived(conn: Connection, node: str, arrivals: Sequence[Arrival]) -> None:
     """Their agents are connected to this node; nothing for machines that are revoked."""
     rows = [{"id": one.id, "version": one.version, "capabilities": list(one.capabilities)} for one in arrivals]
-    await conn.execute(ARRIVED, {"node": node, "rows": Jsonb(rows)})
+    await conn.execute(ARRIVED, {"node": node, "rows": Jsonb(rows), "ids": [one.id for one in arrivals]})
 
 
 async def disconnected(conn: Connection, machine_ids: Sequence[int], node: str) -> list[int]:

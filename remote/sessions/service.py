@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from compagnon.audit import Actor
@@ -47,7 +47,7 @@ class Sessions(People):
         rooms.sessions = self
         link.handle(messages.SessionRefused, self._refused)
         link.inbox.before(messages.SessionEnded, self._ended_by_agent)
-        link.on_connected.append(self._take_up)
+        link.when_back(self._take_up, whom=self._in_session)
 
     # reading
 
@@ -164,6 +164,10 @@ class Sessions(People):
             if not await store.move(conn, session.id, SessionState.REQUESTED, SessionState.CONSENTING):
                 raise Conflict(OVER)
             await tell(conn, session, "consenting", Actor.system(), {})
+
+    async def _in_session(self, machine_ids: Sequence[int]) -> Collection[int]:
+        async with self._db.connection() as conn:
+            return await store.in_session(conn, machine_ids)
 
     async def _take_up(self, machine: Machine) -> None:
         """The agent is back (or the server is): go on where each session of its machine was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from psycopg.rows import class_row
@@ -26,6 +27,7 @@ SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s ORDER BY s.requested
 LIVE_OF_MACHINE = f"""
 SELECT {COLUMNS} {FROM} WHERE s.machine_id = %(machine_id)s AND s.state <> 'ended' ORDER BY s.requested_at
 """
+IN_SESSION = "SELECT DISTINCT machine_id FROM remote_sessions WHERE machine_id = ANY(%(ids)s) AND state <> 'ended'"
 LIVE = f"SELECT {COLUMNS} {FROM} WHERE s.state <> 'ended' ORDER BY s.requested_at"
 VISIT = f"""
 SELECT {COLUMNS} {FROM} WHERE s.ticket_id = %(ticket_id)s AND s.machine_id = %(machine_id)s AND s.state <> 'ended'
@@ -110,6 +112,12 @@ async def visit(conn: Connection, machine_id: int, ticket_id: int) -> list[Sessi
 
 async def live_of_machine(conn: Connection, machine_id: int) -> list[Session]:
     return await _many(conn, LIVE_OF_MACHINE, {"machine_id": machine_id})
+
+
+async def in_session(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
+    """Those of these machines that have a session which has not ended."""
+    rows = await (await conn.execute(IN_SESSION, {"ids": list(machine_ids)})).fetchall()
+    return {row[0] for row in rows}
 
 
 async def live(conn: Connection) -> list[Session]:

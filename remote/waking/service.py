@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,7 +70,7 @@ class Waking:
         self._db = kernel.db
         self._link = link
         self._gate = gate
-        link.on_connected.append(self._arrived)
+        link.when_back(self._arrived, whom=self._awaited)
 
     async def keep_lans(self, conn: Connection, machine: Machine, facts: Mapping[str, Any]) -> None:
         """What a report of facts says of the machine's networks, in the transaction that takes it."""
@@ -151,6 +151,10 @@ class Waking:
             for one in answers:
                 await _tell_answer(conn, asked, one)
             await events.publish(conn, f"machine:{asked.machine.id}", "wake")
+
+    async def _awaited(self, machine_ids: Sequence[int]) -> Collection[int]:
+        async with self._db.connection() as conn:
+            return await store.awaited(conn, machine_ids)
 
     async def _arrived(self, machine: Machine) -> None:
         """Its agent connects: if somebody waits for it, that is what it was woken for."""

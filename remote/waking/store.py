@@ -54,6 +54,9 @@ SELECT w.id, w.machine_id, w.ticket_id, w.member_id, p.name AS member_name, w.st
 FROM machine_wakings w JOIN members p ON p.id = w.member_id
 WHERE w.machine_id = %(machine_id)s ORDER BY w.id DESC LIMIT 1
 """
+AWAITED = """
+SELECT DISTINCT machine_id FROM machine_wakings WHERE machine_id = ANY(%(ids)s) AND state IN ('asked', 'sent')
+"""
 ARRIVED = """
 UPDATE machine_wakings SET state = 'arrived', arrived_at = now()
 WHERE machine_id = %(machine_id)s AND state IN ('asked', 'sent') AND asked_at > now() - %(late)s
@@ -79,6 +82,11 @@ async def neighbours(conn: Connection, machine_id: int) -> list[Neighbour]:
     async with conn.cursor(row_factory=class_row(Neighbour)) as cursor:
         await cursor.execute(NEIGHBOURS, {"machine_id": machine_id, "wake": WAKE})
         return await cursor.fetchall()
+
+
+async def awaited(conn: Connection, machine_ids: Sequence[int]) -> set[int]:
+    """Those of these machines that somebody woke and that have not come yet."""
+    return {row[0] for row in await (await conn.execute(AWAITED, {"ids": list(machine_ids)})).fetchall()}
 
 
 async def begin(conn: Connection, machine_id: int, *, ticket_id: int, member_id: int) -> int | None:
