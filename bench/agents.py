@@ -26,9 +26,8 @@ from pathlib import Path
 import httpx
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from plain_socket import Gone, PlainSocket, connect
 from remote_server import Bench, agent_process, serving, signed_in
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
 import compagnon_agent
 from compagnon_agent.protocol import messages, signing
@@ -69,15 +68,19 @@ class Fleet:
                     socket = await self._connected(machine_id, key)
                 self.back[machine_id], failures = time.monotonic(), 0
                 await self._stay(socket)
-            except (OSError, WebSocketException, TimeoutError) as fault:
+            except (OSError, Gone, TimeoutError) as fault:
                 asked = _retry_after(fault)
                 self.turned_away += bool(asked)
                 pause = asked * random.uniform(1, 2) if asked else random.uniform(0, min(12, 2**failures))
                 failures += 1
                 await asyncio.sleep(pause)
 
-    async def _connected(self, machine_id: int, key: Ed25519PrivateKey) -> ClientConnection:
-        socket = await connect(self.address, compression=None, ping_interval=None, open_timeout=30, close_timeout=1)
+    async def _connected(self, machine_id: int, key: Ed25519PrivateKey) -> PlainSocket:
+        async with asyncio.timeout(30):
+            socket = await connect(self.address)
+            return await self._welcomed(socket, machine_id, key)
+
+    async def _welcomed(self, socket: PlainSocket, machine_id: int, key: Ed25519PrivateKey) -> PlainSocket:
         challenge = messages.decode(await socket.recv())
         nonce = secrets.token_bytes(32)
         proof = signing.agent_proof(
@@ -88,16 +91,16 @@ class Fleet:
             server_key=challenge.server_key,
         )
         hello = messages.Hello(machine_id=machine_id, nonce=nonce, signature=key.sign(proof), version="0.1")
-        await socket.send(messages.encode(hello))
+        socket.send(messages.encode(hello))
         verdict = messages.decode(await socket.recv())
         assert isinstance(verdict, messages.Welcome), verdict
         return socket
 
-    async def _stay(self, socket: ClientConnection) -> None:
+    async def _stay(self, socket: PlainSocket) -> None:
         """Beat, and read what comes, until the server is gone."""
         await asyncio.sleep(random.uniform(0, BEAT))
         while True:
-            await socket.send("")
+            socket.send("")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):
                     while True:
@@ -109,8 +112,7 @@ class Fleet:
 
 
 def _retry_after(fault: BaseException) -> float:
-    reason = fault.rcvd.reason if isinstance(fault, ConnectionClosed) and fault.rcvd else ""
-    found = re.fullmatch(r"retry after (\d+)", reason)
+    found = re.fullmatch(r"retry after (\d+)", fault.reason if isinstance(fault, Gone) else "")
     return float(found[1]) if found else 0.0
 
 

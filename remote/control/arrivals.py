@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
-AT_ONCE = 64
+AT_ONCE = 48
 """Handshakes under way."""
 
-WAITING = 2000
-"""More wait for their turn; they take a few seconds."""
+WAITING = 5000
+"""More wait for their turn: less than the 15 seconds that an agent waits for its verdict."""
 
 AGAIN = (2, 6)
 """Seconds after which those that are turned away may come again."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TICK = 1.0  # seconds
+FINISHED_SOON = 3.0  # seconds that the end of a session waits for its recording
 ANCHOR_EVERY = 10.0
 FOLLOW_EVERY = 30.0  # should an event have been lost
 VIEWER_SILENCE = 45.0  # seconds; a page pings every 10
@@ -81,7 +82,8 @@ class Rooms:
                     async with self._db.connection() as conn:
                         session = await store.get(conn, session_id)
                     if session is not None and session.end_reason is not None:
-                        await self.close(session_id, session.end_reason)
+                        self.close(session_id, session.end_reason)
+                        await self.finish(session_id)
                         return
                 await changes.next(timeout=FOLLOW_EVERY)
 
@@ -135,19 +137,32 @@ class Rooms:
         except Exception:
             log.exception("session %s could not be ended", session_id)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def close(self, session_id: str, reason: EndReason) -> None:
-        """The session is over: everybody is told, the recording is finished. Idempotent."""
+    def close(self, session_id: str, reason: EndReason) -> None:
+        """The session is over: everybody here is told. Idempotent."""
         room = self._rooms.pop(session_id, None)
         self._locks.pop(session_id, None)
         self._anchored.pop(session_id, None)
         if room is not None:
             room.end(reason.value)
-        await self.recordings.finish(session_id)
+
+    async def finish(self, session_id: str) -> None:
+        """Finish the recording of a closed session: read through and compressed, which for a long one takes many
+        seconds. It is waited for only a moment; it goes on by itself, after a restart of the server too.
+        """
+        finishing = self._later(self._finish(session_id))
+        await asyncio.wait([finishing], timeout=FINISHED_SOON)
+
+    async def _finish(self, session_id: str) -> None:
+        try:
+            await self.recordings.finish(session_id)
+        except Exception:
+            log.exception("the recording of session %s is finished at the next start", session_id)
 
     def at(self, machine_id: int, ticket_id: int) -> list[Room]:
         """The live rooms of one visit that are here."""
@@ -161,9 +176,9 @@ class Rooms:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for each in (task, *self._tasks):
+                each.cancel()
+            await asyncio.gather(task, *self._tasks, return_exceptions=True)
             await self._leave_all()
 
     async def _leave_all(self) -> None:

@@ -246,10 +246,11 @@ class Sessions(People):
         task = self._asking.get(session.id)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        await self._rooms.close(session.id, reason)
+        self._rooms.close(session.id, reason)
         with contextlib.suppress(Unavailable):
             ended = messages.SessionEnded(session_id=session.id, reason=TO_AGENT[reason])
             await self._link.tell(session.machine_id, ended)
+        await self._rooms.finish(session.id)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -10,7 +10,14 @@ from screen_parts import desktop_on
 from xvfb_parts import display
 
 from compagnon.audit import Actor
+from remote.sessions import rooms
 from tickets.desk.model import NewTicket
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """On a busy machine too, a session that has ended has its recording finished."""
+    monkeypatch.setattr(rooms, "FINISHED_SOON", 30.0)
 
 
 @pytest.fixture

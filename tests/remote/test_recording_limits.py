@@ -1,5 +1,6 @@
 """A recording has a largest size, and its page reads it once."""
 
+import asyncio
 import gzip
 
 import pytest
@@ -8,6 +9,7 @@ from remote_parts import until
 from remote.recordings import cast as recording_file
 from remote.recordings import files, service
 from remote.sessions import room as room_module
+from remote.sessions import rooms
 from remote.sessions.model import EndReason
 
 
@@ -49,6 +51,31 @@ async def test_a_full_recording_takes_no_typing(server, cast, session, page_of, 
     assert room.frozen, "a try to write does not thaw it"
     assert b"after" not in bytes(room.scrollback._data)
     assert ended == [session.id]
+
+
+async def test_the_end_of_a_session_does_not_wait_for_a_long_recording(server, cast, session, page_of, monkeypatch):
+    """The machine is told at once; who stops a session is not kept waiting while it is read through and packed."""
+    monkeypatch.setattr(rooms, "FINISHED_SOON", 0.05)
+    recordings, sessions = server.services.remote.recordings, server.services.remote.sessions
+    go_on, real, told = asyncio.Event(), recordings.finish, []
+
+    async def slow(session_id):
+        await go_on.wait()
+        await real(session_id)
+
+    async def tell(machine_id, message, **_):
+        told.append(message)
+
+    monkeypatch.setattr(recordings, "finish", slow)
+    monkeypatch.setattr(sessions._link, "tell", tell)
+    page = await page_of(cast.alice, session)
+    await page.type("echo bon''jour\r")
+    await page.see("bonjour")
+    await asyncio.wait_for(sessions.end(session.id, EndReason.MEMBER), 10)
+    assert [type(message).__name__ for message in told] == ["SessionEnded"]
+    assert not await finished(server, session.id)
+    go_on.set()
+    await until(lambda: finished(server, session.id))
 
 
 @pytest.fixture
