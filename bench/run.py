@@ -17,6 +17,7 @@ ORDER = (
     "search_page",
     "imports",
     "terminal",
+    "first_paint",
     "checks",
     "files",
     "agents",
