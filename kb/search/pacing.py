@@ -15,7 +15,7 @@ from compagnon.errors import TooMany
 from compagnon.i18n import N_
 
 BURST = 2.0  # seconds of searching without a pause: about eighty answers
-SHARE = 0.2  # of each second, in the long run; typing without a pause takes about a tenth
+SHARE = 0.12  # of each second, in the long run; typing without a pause takes about a tenth
 LEAST = 0.025  # seconds that any search counts, taken in advance
 AT_ONCE = 8  # searches of one member that have not been answered
 SAID_AFTER = 1.0  # seconds: a script asks again as soon as it is refused, and being refused costs the others time too
