@@ -34,6 +34,7 @@ from remote.machines.load import Loads
 from remote.machines.model import Machine
 from remote.machines.panels import client_panel, dashboard_panel
 from remote.machines.preview import previewer
+from remote.machines.records import Records
 from remote.machines.scheduler import CheckScheduler
 from remote.machines.search import MachineRecords
 from remote.machines.service import Machines
@@ -48,7 +49,7 @@ from remote.recordings.service import Recordings
 from remote.releases import web as release_web
 from remote.releases.listening import listen_for_releases
 from remote.releases.service import Releases
-from remote.sessions import people_web, watch_web
+from remote.sessions import people_web, watch_code_web, watch_web
 from remote.sessions import web as session_web
 from remote.sessions.calling import Calling
 from remote.sessions.marks import StepMarks
@@ -57,6 +58,7 @@ from remote.sessions.people_web import four_eyes_panel, invitations_panel
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
 from remote.sessions.watching import Watching
+from remote.sessions.watching_agent import listen_for_watching
 from remote.sessions.web import agent_session_handler
 from remote.ssh import web as ssh_web
 from remote.ssh import web_access as ssh_access_web
@@ -118,7 +120,8 @@ def build(
     marks.on_step_ended.append(scheduler.after_step)
     link.when_back(_go_on(runs), whom=runs.awaited)
     waking = Waking(kernel, link=link, gate=gate)
-    _listen(link, drift, waking)
+    records = Records(kernel)
+    _listen(link, drift, waking, records)
     releases = Releases(kernel)
     listen_for_releases(link, releases)
     desk = Desk(
@@ -131,6 +134,7 @@ def build(
         gate=gate,
         loads=Loads(kernel, link),
         waking=waking,
+        records=records,
     )
     policies = Policies(kernel, link)
     desk.machine_panels.append(agreement_panel(policies, link.machines))
@@ -169,6 +173,8 @@ def _feature(
 ) -> Feature:
     link, sessions = desk.link, desk.sessions
     moderation = Moderation(kernel, rooms)
+    watching = Watching(kernel, sessions, rooms)
+    listen_for_watching(link, watching)
 
     async def anyone(_: Member, __: str) -> bool:
         return True
@@ -190,7 +196,7 @@ def _feature(
             "retentions": retentions,
             "policies": policies,
             "moderation": moderation,
-            "watching": Watching(kernel, sessions, rooms),
+            "watching": watching,
             "releases": releases,
             "ssh": ssh,
         },
@@ -219,7 +225,7 @@ def _feature(
             retention_panel(retentions),
         ],
         everywhere=["remote/everywhere.html"],
-        dashboard_panels=[invitations_panel(sessions), dashboard_panel(link.machines)],
+        dashboard_panels=[invitations_panel(sessions), dashboard_panel(link.machines, desk.records)],
         lifespan=[
             link.nodes.running,
             rooms.watching,
@@ -248,6 +254,7 @@ def _handlers(
         *policy_web.handlers(),
         *people_web.handlers(),
         *watch_web.handlers(),
+        *watch_code_web.handlers(),
         *called.handlers,
         *release_web.handlers(link, kernel.settings),
         *ssh_web.handlers(),
@@ -296,7 +303,7 @@ def _reports(runs: Runs) -> Reports:
     return keep
 
 
-def _listen(link: AgentLink, drift: Drift, waking: Waking) -> None:
+def _listen(link: AgentLink, drift: Drift, waking: Waking, records: Records) -> None:
     machines = link.machines
 
     async def facts(conn: Connection, machine: Machine, message: messages.Facts, at: datetime) -> None:
@@ -318,9 +325,6 @@ def _listen(link: AgentLink, drift: Drift, waking: Waking) -> None:
         about = f"{message.ticket_id} {message.session_id} {message.digest}"
         await machines.consent_withdrawn(conn, machine, message.reason, about=about)
 
-    async def audit_head(conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> None:
-        await machines.keep_audit_head(conn, machine, message.head, at)
-
     async def dropped(conn: Connection, machine: Machine, message: messages.Dropped, at: datetime) -> None:
         await machines.dropped(conn, machine, message.counts)
 
@@ -333,8 +337,8 @@ def _listen(link: AgentLink, drift: Drift, waking: Waking) -> None:
     link.inbox.inside(messages.Facts, facts)
     link.inbox.inside(messages.Policy, policy)
     link.inbox.inside(messages.ConsentWithdrawn, withdrawn)
-    link.inbox.inside(messages.AuditHead, audit_head)
     link.inbox.inside(messages.Dropped, dropped)
+    records.listen(link)
     link.inbox.before(messages.CheckReport, reads_standard)
     link.inbox.inside(messages.CheckReport, drift.report)
     link.handle(messages.Checked, drift.nothing_new)

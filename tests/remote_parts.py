@@ -117,6 +117,20 @@ class Agent:
         return path.read_text() if path.exists() else ""
 
 
+class Ear:
+    """The wire of an agent that says nothing by itself."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def send(self, data, patience: float = 0) -> None:
+        self.heard.append(data)
+
+    async def close(self, *_) -> None: ...
+
+    def dismiss(self, *_, **__) -> None: ...
+
+
 async def is_open(server, session_id: str) -> bool:
     return (await server.services.remote.sessions.get(session_id)).state.value == "open"
 
@@ -211,6 +225,39 @@ class Page:
             self._reader.cancel()
             with suppress(asyncio.CancelledError):
                 await self._reader
+
+
+class Watcher:
+    """The client's page, without a browser, a cookie or a sign-in."""
+
+    def __init__(self, base, session_id, secret):
+        self.base, self.session_id, self.secret = base, session_id, secret
+        self.output, self.notes = bytearray(), []
+        self.closed = None
+
+    async def open(self, origin=None):
+        url = self.base.replace("http", "ws", 1) + f"/watch/{self.session_id}/ws"
+        self.socket = await connect(url, origin=origin or self.base, compression=None, ping_interval=None)
+        await self.socket.send(json.dumps({"secret": self.secret}))
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self):
+        with suppress(ConnectionClosed):
+            async for message in self.socket:
+                if isinstance(message, str):
+                    self.notes.append(json.loads(message))
+                    continue
+                frame = frames.decode(message)
+                self.output += frame.payload if frame.kind is FrameKind.DATA else b""
+                await self.socket.send(frames.ack(frame.offset + len(frame.payload), 0).encode())
+        self.closed = self.socket.close_code
+
+    def last(self, kind):
+        return next((note for note in reversed(self.notes) if note["type"] == kind), None)
+
+    async def close(self):
+        await self.socket.close()
+        self.reading.cancel()
 
 
 async def signed_in(browser, server, client, **options):

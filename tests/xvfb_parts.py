@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,3 +62,16 @@ async def click(display: str, title: str, from_right: int, from_bottom: int) -> 
     shape = dict(re.findall(r"(WIDTH|HEIGHT)=(\d+)", await x(display, "getwindowgeometry", "--shell", window)))
     across, down = int(shape["WIDTH"]) - from_right, int(shape["HEIGHT"]) - from_bottom
     await x(display, "mousemove", "--window", window, str(across), str(down), "click", "1")
+
+
+async def clipboard(display: str) -> str:
+    """What was copied there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import tkinter; root = tkinter.Tk(); root.withdraw(); print(root.clipboard_get())",
+        env={**os.environ, "DISPLAY": display},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    return output.decode().strip()

@@ -222,6 +222,11 @@ class Agent:
         if not self.begin(job):
             self.send(Problem(about=about, reason="the agent has too much to do: ask again later"))
 
+    def _audit_line(self, number: int) -> None:
+        """Whether what was told of this machine's own record is still in it."""
+        found = self.audit.line(number)
+        self.send(messages.AuditLine(number=number, hash=found.hash, gone=found.gone))
+
     async def _look_as_scheduled(self, schedule: Schedule) -> tuple[CheckResult, ...]:
         async with self._checking:
             return await self._look(schedule.checks, LIMIT)
@@ -374,6 +379,8 @@ class Agent:
         CheckNow: lambda self, message: self._check_now(message),
         messages.WatchLoad: lambda self, message: self._watch(message),
         messages.Wake: lambda self, message: self._work(message.request_id, self._waking.wake(message)),
+        messages.WatchLink: lambda self, message: self.host.watching.answered(message),
+        messages.AuditQuery: lambda self, message: self._audit_line(message.number),
         messages.Heartbeat: lambda self, message: None,
         messages.Problem: lambda self, message: log.warning("server: %s: %s", message.about, message.reason),
     }

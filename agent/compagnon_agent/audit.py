@@ -1,7 +1,8 @@
 """The machine's own record of what was asked and what it decided: JSON lines, each with the hash of the last.
 
-The chain shows any line that was changed or taken out of the middle. The files stay on the machine: ``audit.jsonl``,
-and when that is full ``audit.1.jsonl`` (the one before) to ``audit.4.jsonl``. Each file goes on with the chain of the
+The chain shows any line that was changed or taken out of the middle; the number of its last line and that line's hash,
+told to the server, show later whether it was cut or written anew. The files stay on the machine: ``audit.jsonl``, and
+when that is full ``audit.1.jsonl`` (the one before) to ``audit.4.jsonl``. Each file goes on with the chain of the
 one before it; of the first that is kept nothing can be told about what was before.
 """
 
@@ -13,6 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +45,17 @@ TAIL = 64 * 1024
 """Bytes read at start, from the end; more only where these hold no whole line."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A line as the files hold it now: ``hash`` of what it says, empty when there is none of that number.
+
+    ``gone``: older than what is kept.
+    """
+
+    hash: str
+    gone: bool = False
+
+
 class AuditLog:
     """Appends; each line is on disk when :meth:`record` returns."""
 
@@ -52,7 +65,9 @@ class AuditLog:
         _close_cut_line(self._path)
         self._size = self._path.stat().st_size
         self._unsaid: list[tuple[str, Mapping[str, JSON]]] = []
-        self._head = _last_hash(self._path if self._size else folder / OLDER[0])
+        self._head, number = _end(self._path if self._size else folder / OLDER[0])
+        self._numbered = number is not None
+        self._number = _highest(folder) if number is None else number
         if not self._size and self._head != FIRST:  # the power went out while the files were changed over
             self._append(CONTINUED, {})
 
@@ -60,6 +75,19 @@ class AuditLog:
     def head(self) -> str:
         """The hash of the last line."""
         return self._head
+
+    @property
+    def number(self) -> int:
+        """Of the last line, counted up over all files; 0 when an older version of the agent wrote it, without one."""
+        return self._number if self._numbered else 0
+
+    def line(self, number: int) -> Found:
+        """What the files hold under that number now, whatever this process wrote there."""
+        for body in _numbered(self._path.parent, f'"number":{number},'.encode()):
+            if body.get("number") == number:
+                body.pop("hash", None)
+                return Found(hash=_hash(body))
+        return Found(hash="", gone=number < _oldest(self._path.parent))
 
     def record(self, event: str, details: Mapping[str, JSON]) -> None:
         """Raises ``OSError`` when it cannot be written: then what it is about must not happen."""
@@ -92,6 +120,7 @@ class AuditLog:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
             "details": dict(details),
+            "number": self._number + 1,
             "previous": self._head,
         }
         head = _hash(body)
@@ -105,6 +134,8 @@ class AuditLog:
             self._cut_back()
             raise
         self._head = head
+        self._number += 1
+        self._numbered = True
         self._size += len(line)
 
     def _cut_back(self) -> None:
@@ -133,20 +164,51 @@ def _close_cut_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _last_hash(path: Path) -> str:
-    """The end of the chain: of the last whole line, looked for in ever longer tails."""
+def _end(path: Path) -> tuple[str, int | None]:
+    """The end of the chain: hash and number of the last whole line, looked for in ever longer tails."""
     if not path.exists():
-        return FIRST
+        return FIRST, 0
     size, tail = path.stat().st_size, TAIL
     while True:
         for line in reversed(_tail(path, min(tail, size))):
-            try:
-                return str(json.loads(line)["hash"])
-            except (ValueError, KeyError, TypeError):
-                continue
+            body = _read(line)
+            if "hash" in body:
+                return str(body["hash"]), _number(body)
         if tail >= size:
-            return FIRST
+            return FIRST, 0
         tail *= 4
+
+
+def _read(line: bytes) -> dict[str, JSON]:
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _number(body: Mapping[str, JSON]) -> int | None:
+    number = body.get("number")
+    return number if isinstance(number, int) else None
+
+
+def _numbered(folder: Path, marked: bytes) -> Iterator[dict[str, JSON]]:
+    """The lines that hold ``marked``, the newest file first."""
+    for name in (AUDIT_FILE, *OLDER):
+        with contextlib.suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            yield from (_read(line) for line in file if marked in line)
+
+
+def _highest(folder: Path) -> int:
+    """The last number that was given out, before a version of the agent that gives none wrote the end."""
+    return max((_number(body) or 0 for body in _numbered(folder, b'"number":')), default=0)
+
+
+def _oldest(folder: Path) -> int:
+    """The lowest number that must be in the files: 1, unless as many are kept as can be and older ones are gone."""
+    if not (folder / OLDER[-1]).exists():
+        return 1
+    return next((number for line in _lines(folder) if (number := _number(_read(line.encode())))), 1)
 
 
 def _tail(path: Path, length: int) -> Sequence[bytes]:

@@ -1,17 +1,23 @@
 """While a session is open, it shows: a small window that stays on top, with Stop; otherwise a line in the terminal.
 
-``python -m compagnon_agent.banner`` is the window: its text is the first line of standard input; it prints ``stop``.
+Where the server can give a link to the session, the window also has a button that shows its address, to be opened on a
+phone. The window itself is :mod:`.banner_window`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from .consent import has_display
+from .desk.channel import Ended, Exchange
 from .desk.core import Desk, NoDesk
+from .protocol.watch import WatchProblem
 from .protocol.wire import JSON
 from .question import clean
 from .words import own_locale, say
@@ -19,9 +25,20 @@ from .words import own_locale, say
 AGAIN = 2.0
 """Seconds until a banner that went away (its helper ended, somebody else sits down) is shown anew."""
 
+Watch: TypeAlias = Callable[[], Awaitable[Mapping[str, JSON]]]
+"""Asks for a link to the session: ``address`` and ``seconds``, or ``problem`` (a :class:`WatchProblem`)."""
 
 WORKS = "{member} works on this computer (ticket {ticket})."
 USES = "{member} uses the mouse and keyboard of this computer (ticket {ticket})."
+HOLDS = (
+    "Type this address into the browser of your phone, or copy it. Until {time}, whoever has it sees what is done in "
+    "this session and can stop it, but cannot type."
+)
+PROBLEMS: Mapping[str, str] = {
+    WatchProblem.OVER: "This session cannot be watched any more.",
+    WatchProblem.OFTEN: "A link was asked for too often: try again in a minute.",
+    WatchProblem.LATER: "No link can be had just now: try again in a moment.",
+}
 
 
 def sentence(member: str, ticket_id: int, words: str = WORKS) -> str:
@@ -30,35 +47,88 @@ def sentence(member: str, ticket_id: int, words: str = WORKS) -> str:
     return say(own_locale(), known, member=clean(member, 120), ticket=ticket_id)
 
 
-async def window(text: str, *, lower: bool = False) -> bool:
+def texts(text: str, *, lower: bool, watch: bool) -> dict[str, JSON]:
+    """What the window is given first."""
+    locale = own_locale()
+    shown: dict[str, JSON] = {"text": text, "stop": say(locale, "Stop"), "lower": lower}
+    if watch:
+        shown |= {"watch": say(locale, "Watch on my phone"), "copy": say(locale, "Copy")}
+        shown["copied"] = say(locale, "Copied")
+    return shown
+
+
+def link_words(link: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What the window shows of an answer, in the language of whoever runs this process."""
+    address, seconds = link.get("address"), link.get("seconds")
+    if not (isinstance(address, str) and address and isinstance(seconds, int)):
+        problem = PROBLEMS.get(str(link.get("problem")), PROBLEMS[WatchProblem.LATER])
+        return {"note": say(own_locale(), problem)}
+    until = datetime.now() + timedelta(seconds=min(seconds, 86_400))
+    return {"address": address[:300], "note": say(own_locale(), HOLDS, time=f"{until:%H:%M}")}
+
+
+async def window(text: str, *, lower: bool = False, watch: Watch | None = None) -> bool:
     """Show it (``lower``: below another) until Stop is pressed (True), it fails (False) or the task is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "compagnon_agent.banner",
+        "compagnon_agent.banner_window",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    asking: asyncio.Task[None] | None = None
     try:
-        output, _ = await process.communicate(f"{text}\n{say(own_locale(), 'Stop')}\n{int(lower)}\n".encode())
-        return output.strip() == b"stop"
+        await _write(process, texts(text, lower=lower, watch=watch is not None))
+        assert process.stdout is not None
+        while (pressed := (await process.stdout.readline()).strip()) != b"stop":
+            if not pressed:
+                return False
+            if watch and (asking is None or asking.done()):
+                asking = asyncio.create_task(_show_link(process, watch))  # beside: Stop is heard meanwhile
+        return True
     finally:
+        if asking:
+            asking.cancel()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        await process.wait()
+
+
+async def _show_link(process: asyncio.subprocess.Process, watch: Watch) -> None:
+    try:
+        link = await watch()
+    except (Ended, OSError):
+        link = {"problem": WatchProblem.LATER}
+    await _write(process, link_words(link))
+
+
+async def _write(process: asyncio.subprocess.Process, shown: Mapping[str, JSON]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # it has gone
+        process.stdin.write(json.dumps(shown).encode() + b"\n")
+        await process.stdin.drain()
 
 
 class Banner:
     """``async with Banner(…)``: shown inside. ``on_stop`` is called when Stop is pressed."""
 
     def __init__(
-        self, member: str, ticket_id: int, on_stop: Callable[[], object], desk: Desk, *, words: str = WORKS
+        self,
+        member: str,
+        ticket_id: int,
+        on_stop: Callable[[], object],
+        desk: Desk,
+        *,
+        words: str = WORKS,
+        watch: Watch | None = None,
     ) -> None:
         self._member = member
         self._words = words
         self._ticket_id = ticket_id
         self._on_stop = on_stop
         self._desk = desk
+        self._watch = watch
         self._window: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Banner:
@@ -75,7 +145,7 @@ class Banner:
 
     async def _here(self) -> None:
         text = sentence(self._member, self._ticket_id, self._words)
-        if await window(text, lower=self._words != WORKS):
+        if await window(text, lower=self._words != WORKS, watch=self._watch):
             self._on_stop()
 
     async def _at_the_desk(self) -> None:
@@ -88,34 +158,28 @@ class Banner:
 
     async def _shown_by_helper(self) -> bool:
         payload: dict[str, JSON] = {"member": self._member, "ticket": self._ticket_id, "words": self._words}
+        payload["watch"] = self._watch is not None
         try:
-            answer, _ = await self._desk.request("banner", payload)
-        except NoDesk:
+            async with self._desk.open("banner", payload) as (exchange, _):
+                return await self._hear(exchange)
+        except (NoDesk, Ended):
             return False
-        return answer.get("stop") is True
 
+    async def _hear(self, exchange: Exchange) -> bool:
+        """Until Stop. Raises Ended."""
+        asking: asyncio.Task[None] | None = None
+        try:
+            while True:
+                pressed = (await exchange.receive()).payload
+                if pressed.get("stop") is True:
+                    return True
+                if self._watch and pressed.get("watch") is True and (asking is None or asking.done()):
+                    asking = asyncio.create_task(self._tell_link(exchange, self._watch))
+        finally:
+            if asking:
+                asking.cancel()
 
-def main() -> None:
-    import tkinter
-    from tkinter import ttk
-
-    text, stop, lower = (sys.stdin.readline().strip() for _ in range(3))
-    root = tkinter.Tk()
-    root.title("Compagnon")
-    root.attributes("-topmost", True)
-    root.geometry("+20+90" if lower == "1" else "+20+20")
-    root.protocol("WM_DELETE_WINDOW", lambda: None)  # it stays as long as the session does
-    frame = ttk.Frame(root, padding=10)
-    frame.pack()
-
-    def pressed() -> None:
-        sys.stdout.write("stop\n")
-        root.destroy()
-
-    ttk.Label(frame, text=text, wraplength=360).pack(side="left", padx=(0, 12))
-    ttk.Button(frame, text=stop, command=pressed).pack(side="right")
-    root.mainloop()
-
-
-if __name__ == "__main__":
-    main()
+    async def _tell_link(self, exchange: Exchange, watch: Watch) -> None:
+        link = await watch()
+        with contextlib.suppress(Ended, OSError):
+            await exchange.send(link)

@@ -89,6 +89,7 @@ class Control:
         self._collected: datetime | None = None
         self.status = Status()
         self.rotation = Rotation(agent.identity, agent.audit, agent.outbox)
+        self._start = secrets.token_hex(4)
         agent.send = self._send
 
     async def run(self) -> None:
@@ -260,7 +261,9 @@ class Control:
             if facts is not None:
                 found = Facts(collected=clock.now(), facts=facts)
                 self._agent.outbox.put(found, likeness=likeness(facts, self._wanted()))
-            self._agent.outbox.put(messages.AuditHead(head=self._agent.audit.head), likeness=self._today())
+            audit = self._agent.audit
+            told = messages.AuditHead(head=audit.head, number=audit.number)
+            self._agent.outbox.put(told, likeness=f"{self._today()} {self._start} {audit.head}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._agent.settings.facts_every):
                     await self._facts_wanted.wait()

@@ -106,6 +106,21 @@ FRENCH: Mapping[str, str] = {
         "{member} se sert de la souris et du clavier de cet ordinateur (ticket {ticket})."
     ),
     "Stop": "Arrêter",
+    "Watch on my phone": "Regarder sur mon téléphone",
+    "Copy": "Copier",
+    "Copied": "Copié",
+    "Type this address into the browser of your phone, or copy it. Until {time}, whoever has it sees what is done in "
+    "this session and can stop it, but cannot type.": (
+        "Tapez cette adresse dans le navigateur de votre téléphone, ou copiez-la. Jusqu'à {time}, qui l'a voit ce qui "
+        "se fait dans cette session et peut l'arrêter, mais ne peut rien y taper."
+    ),
+    "This session cannot be watched any more.": "Cette session ne peut plus être regardée.",
+    "A link was asked for too often: try again in a minute.": (
+        "Un lien a été demandé trop souvent : réessayez dans une minute."
+    ),
+    "No link can be had just now: try again in a moment.": (
+        "Aucun lien ne peut être obtenu pour le moment : réessayez dans un instant."
+    ),
     "To stop it: compagnon-agent stop-session": "Pour l'arrêter : compagnon-agent stop-session",
     "The remote session is over.": "La session à distance est terminée.",
 }

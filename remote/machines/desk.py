@@ -18,7 +18,8 @@ from remote.control.link import AgentLink, PendingConsent
 from remote.machines.drift import Drift
 from remote.machines.facts import Facts
 from remote.machines.load import Loads
-from remote.machines.model import CheckState, Machine, MachineEvent, MachineState, Reported
+from remote.machines.model import BrokenRecord, CheckState, Machine, MachineEvent, MachineState, Reported
+from remote.machines.records import Records
 from remote.machines.scheduler import CheckScheduler
 from remote.sessions.model import Capability, Session
 from remote.sessions.service import Sessions
@@ -47,6 +48,7 @@ class Cockpit:
     online: bool
     fingerprint: str
     waking: Prospect
+    broken_record: BrokenRecord | None
 
     @property
     def capabilities(self) -> list[Capability]:
@@ -87,6 +89,7 @@ class Desk:
     gate: TicketGate
     loads: Loads
     waking: Waking
+    records: Records
     machine_panels: list[MachinePanel] = field(default_factory=list)
     open_tickets: OpenTickets | None = None
 
@@ -110,6 +113,7 @@ class Desk:
             online=machine.online or self.link.online(machine_id),
             fingerprint=fingerprint(machine.public_key),
             waking=await self.waking.prospect(machine),
+            broken_record=await self.records.broken(machine_id),
         )
 
     async def tickets_of(self, member: Member, machine: Machine) -> Sequence[tuple[int, str]]:

@@ -109,6 +109,63 @@ class Reported:
     audit_head_at: datetime | None = None
 
 
+class RecordChange(StrEnum):
+    """What an agent's own record has become since it was told about."""
+
+    SAME = "same"
+    GROWN = "grown"
+    CUT = "cut"
+    REWRITTEN = "rewritten"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRecord:
+    """The last line of an agent's own record that was told and believed; ``claimed``: told since, and not shown yet."""
+
+    number: int
+    head: str
+    told_at: datetime
+    claimed_number: int | None
+    claimed_head: str | None
+    claimed_at: datetime | None
+
+    @property
+    def claimed(self) -> tuple[int, str, datetime] | None:
+        """Number, hash, when."""
+        if self.claimed_number is None or self.claimed_head is None or self.claimed_at is None:
+            return None
+        return self.claimed_number, self.claimed_head, self.claimed_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenRecord:
+    """Nobody has looked into it yet. ``whole_at``: when it was last known to be whole."""
+
+    machine_id: int
+    machine_name: str
+    client_name: str
+    kind: RecordChange
+    whole_at: datetime
+    noticed_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", RecordChange(self.kind))
+
+
+def record_change(known: KnownRecord, number: int, head: str) -> RecordChange:
+    """Numbers only count up, and a line never changes."""
+    if number < known.number:
+        return RecordChange.CUT
+    if number > known.number:
+        return RecordChange.GROWN
+    return RecordChange.SAME if head == known.head else RecordChange.REWRITTEN
+
+
+def follows(known: KnownRecord, shown: str, *, gone: bool) -> bool:
+    """Whether the line that was told is still there, or so old that the machine does not keep its file any more."""
+    return shown == known.head or (gone and not shown)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentCode:
     id: int

@@ -266,10 +266,6 @@ class Machines(Reading):
             await self._say(conn, machine.id, machine.client_id, "policy")
             await _record(conn, machine.id, "policy_reported", policy | _counted(unsaid))
 
-    async def keep_audit_head(self, conn: Connection, machine: Machine, head: str, at: datetime) -> None:
-        """The end of the agent's own record: what is rewritten there later does not contain it."""
-        await store.keep_audit_head(conn, machine.id, head, at)
-
     async def dropped(self, conn: Connection, machine: Machine, counts: Mapping[str, int]) -> None:
         """The agent was away for so long, or had so much to say, that its queue did not hold all of it."""
         detail = ", ".join(f"{bounds.text(name, 40)}: {count}" for name, count in sorted(counts.items())[:20])

@@ -116,7 +116,6 @@ DECIDED = """
 SELECT id FROM machines WHERE greatest(approved_at, revoked_at) > now() - interval '5 minutes' ORDER BY id LIMIT 10000
 """
 FACTS = "UPDATE machines SET facts = %(facts)s, facts_at = %(at)s WHERE id = %(id)s"
-AUDIT_HEAD = "UPDATE machines SET audit_head = %(head)s, audit_head_at = %(at)s WHERE id = %(id)s"
 POLICY = "UPDATE machines SET policy = %(policy)s WHERE id = %(id)s AND policy <> %(policy)s"
 
 ADD_CODE = """
@@ -280,10 +279,6 @@ async def decided(conn: Connection) -> set[int]:
 
 async def keep_facts(conn: Connection, machine_id: int, facts: Mapping[str, Any], at: datetime) -> None:
     await conn.execute(FACTS, {"id": machine_id, "facts": Jsonb(dict(facts)), "at": at})
-
-
-async def keep_audit_head(conn: Connection, machine_id: int, head: str, at: datetime) -> None:
-    await conn.execute(AUDIT_HEAD, {"id": machine_id, "head": head, "at": at})
 
 
 async def keep_policy(conn: Connection, machine_id: int, policy: Mapping[str, Any]) -> bool:

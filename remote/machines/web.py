@@ -10,18 +10,20 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 from litestar.types import ControllerRouterHandler
 
-from compagnon.auth.model import Member
+from compagnon.auth.model import Member, Role
 from compagnon.directory.model import Sheet
 from compagnon.directory.service import Directory
 from compagnon.errors import AppError, Invalid
 from compagnon.i18n import N_, current_locale
 from compagnon.web import Form, fragment, page, redirect, toast
+from compagnon.web.guards import requires
 from compagnon.web.render import is_htmx, rendered_panels
 from kb.suggestions.model import Place, Suggestion
 from kb.suggestions.service import Suggesting
 from procedures.words import WORDS
 from remote.machines.desk import Desk
 from remote.machines.model import Machine, MachineFilter, MachineState
+from remote.machines.records import NOTE
 from remote.machines.service import Machines
 from remote.releases.installers import powershell_command, shell_command
 from remote.waking.words import NOT_WOKEN, OBSTACLES
@@ -57,6 +59,7 @@ def handlers() -> Sequence[ControllerRouterHandler]:
         check_now,
         waive,
         withdraw,
+        explain_record,
     ]
 
 
@@ -275,6 +278,17 @@ async def revoke(request: AnyRequest, member: Member, desk: Desk, machine_id: Fr
     await desk.sessions.end_for_machine(machine_id)
     await desk.link.changed(machine_id)
     toast(request, N_("{name} is revoked: its agent is turned away from now on."), name=machine.name)
+    return redirect(f"/machines/{machine_id}")
+
+
+@post("/machines/{machine_id:int}/record", guards=[requires(Role.ADMINISTRATOR)])
+async def explain_record(
+    request: AnyRequest, form: Form, member: Member, desk: Desk, machine_id: FromPath[int]
+) -> Redirect:
+    """Say what happened to the agent's own record: it does not need anybody's attention any more."""
+    note = form.text("note", limit=NOTE[1], minimum=NOTE[0])
+    form.check()
+    await desk.records.look_into(member, await desk.link.machines.get(machine_id), note)
     return redirect(f"/machines/{machine_id}")
 
 

@@ -62,6 +62,7 @@ class ScreenRoom(CallRoom):
         self._pointer: asyncio.Task[None] | None = None
         self._events: deque[dict[str, JSON]] = deque(maxlen=EVENTS_WAITING)
         self._doing: asyncio.Task[None] | None = None
+        self._letting_go: asyncio.Task[None] | None = None
         self._done = 0
         self._view: tuple[int, int, int] = (0, 0, 0)
         self.on_notice("screen.failed", self._failed)
@@ -260,6 +261,23 @@ class ScreenRoom(CallRoom):
             except AppError as error:
                 self._events.clear()  # old by the time the link is back: nothing is clicked late
                 log.info("session %s: mouse and keyboard: %s", self.session_id, error)
+        if self.alone:
+            self._events.clear()
+
+    def look_around(self) -> None:
+        """Four eyes: once somebody is alone nothing that waits is clicked or typed, and no key stays pressed."""
+        was_alone = self._told_alone
+        super().look_around()
+        if self._told_alone and not was_alone and self.controller is not None and self._done:
+            self._events.clear()
+            self._letting_go = asyncio.create_task(self._let_go(self.controller))
+
+    async def _let_go(self, member_id: int) -> None:
+        try:
+            letting_go: Value = {"events": [{"what": "release"}]}
+            await self.call("screen.do", letting_go, member_id=member_id, wait=DO_SECONDS, alone_too=True)
+        except AppError as error:
+            log.info("session %s: mouse and keyboard: %s", self.session_id, error)
 
     def driven_by(self, member_id: int, name: str) -> None:
         super().driven_by(member_id, name)
@@ -289,6 +307,6 @@ class ScreenRoom(CallRoom):
     def end(self, reason: str) -> None:
         self.lose_control(reason)
         super().end(reason)
-        for task in (self._looking, self._pointer, self._doing):
+        for task in (self._looking, self._pointer, self._doing, self._letting_go):
             if task is not None:
                 task.cancel()

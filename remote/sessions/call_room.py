@@ -11,7 +11,7 @@ from typing import TypeVar
 from compagnon.errors import AppError, Conflict, Unavailable
 from compagnon.i18n import N_
 from compagnon_agent.protocol import calls
-from compagnon_agent.protocol.calls import Caller, Notice, Reply, TooMany
+from compagnon_agent.protocol.calls import Call, Caller, Notice, Reply, TooMany
 from compagnon_agent.protocol.channel import Channel
 from compagnon_agent.protocol.channels import Channels, NoChannel
 from compagnon_agent.protocol.frames import Frame
@@ -26,6 +26,18 @@ log = logging.getLogger(__name__)
 IN_A_ROW = 4  # frames sent before others have their turn on the loop
 WAIT = 30.0  # seconds for a reply, the time of a cut included
 ALONE = N_("This client asks for four eyes: nothing is done here until a second member is in the session.")
+UNKNOWN = N_(
+    "The second member left while the link was cut: whether this was done is not known. Look before you go on."
+)
+ALONE_TOO = frozenset(
+    {
+        "chat.say", "chat.typing", "files.got", "logs.keep", "logs.leave", "screen.release", "screen.stop",
+        "screen.view", "tunnel.close",
+    }
+)  # fmt: skip
+"""What reaches a machine although four eyes are asked for and one is alone: talking to the person who is there, going
+on to show what was begun while two were there, ending it. Whatever is not named here is refused."""
+
 T = TypeVar("T")
 Value = Mapping[str, JSON]
 Listener = Callable[[Value], Awaitable[None]]
@@ -70,13 +82,25 @@ class CallRoom(Room):
     # what a capability's service uses
 
     async def call(
-        self, method: str, arguments: Value, *, member_id: int, record: str = "", wait: float = WAIT
+        self,
+        method: str,
+        arguments: Value,
+        *,
+        member_id: int,
+        record: str = "",
+        wait: float = WAIT,
+        alone_too: bool = False,
     ) -> Value:
-        """The agent's answer. ``record``: what is written down first, without which nothing is asked.
+        """The agent's answer. ``record``: what is written down first, without which nothing is asked; ``alone_too``:
+        it only undoes (else :data:`ALONE_TOO` says which methods need no second member).
 
-        Raises CallFailed, Unavailable (no answer in ``wait`` seconds, or it cannot be recorded), Conflict (over).
+        Raises CallFailed, Unavailable (no answer in ``wait`` seconds, or it cannot be recorded), Conflict (over, or
+        alone where four eyes are asked for).
         """
         self._require_life()
+        free = alone_too or method in ALONE_TOO
+        if not free:
+            self._require_eyes()
         if record:
             self.record(record)
         try:
@@ -85,9 +109,11 @@ class CallRoom(Room):
             raise Unavailable(N_("The machine is busy with earlier requests: try again in a moment.")) from None
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[call.id] = future
-        await self.pump()  # the channel that the call may name is opened first
-        await self._say(call)
         try:
+            await self.pump()  # the channel that the call may name is opened first
+            if not free:  # somebody may have left meanwhile
+                self._require_eyes()
+            await self._say(call)
             reply = await asyncio.wait_for(future, wait)
         except TimeoutError:
             raise Unavailable(N_("The machine did not answer in time.")) from None
@@ -156,14 +182,25 @@ class CallRoom(Room):
         return self.agent is not None
 
     async def _greet(self, wire: Wire) -> None:
-        hello, *waiting = [calls.encode(message) for message in self._caller.attached()]
+        hello, *waiting = self._caller.attached()
         channels = [frame.encode() for frame in self._channels.connected()]
-        await wire.send(hello)
+        await wire.send(calls.encode(hello))
         for frame in channels:  # before the calls that may name them
             await wire.send(frame)
-        for text in waiting:
-            await wire.send(text)
+        for call in waiting:
+            if not self._given_up(call):
+                await wire.send(calls.encode(call))
         self.tell_all("link", agent=True)
+
+    def _given_up(self, call: calls.Message) -> bool:
+        """What was asked while two were there is not said again to a machine with which one is alone by now."""
+        if not isinstance(call, Call) or call.method in ALONE_TOO or not self.alone:
+            return False
+        self._caller.forget(call.id)
+        future = self._replies.get(call.id)
+        if future is not None and not future.done():
+            future.set_exception(Conflict(UNKNOWN))
+        return True
 
     def _left(self) -> None:
         self._channels.disconnected()

@@ -147,11 +147,14 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchLink:
-    """By it a client watches one session without signing in. The secret itself is shown once and not kept."""
+    """By it a client watches one session without signing in. The secret itself is shown once and not kept.
+
+    ``created_by`` is None where it was asked for at the machine itself.
+    """
 
     id: int
     session_id: str
-    created_by: str
+    created_by: str | None
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None

@@ -40,6 +40,7 @@ SELECT p.id, p.name FROM members p WHERE p.active AND NOT EXISTS (
     SELECT FROM session_participants t WHERE t.session_id = %(session_id)s AND t.member_id = p.id
 ) ORDER BY p.name LIMIT 300
 """
+STILL_OPEN = "SELECT 1 FROM remote_sessions WHERE id = %(session_id)s AND state = 'open' FOR UPDATE"
 LINK_COLUMNS = """
 l.id, l.session_id, p.name AS created_by, l.created_at, l.expires_at, l.revoked_at
 """
@@ -48,17 +49,19 @@ INSERT INTO watch_links (session_id, digest, created_by, expires_at)
 VALUES (%(session_id)s, %(digest)s, %(member_id)s, %(expires_at)s) RETURNING id
 """
 LINKS = f"""
-SELECT {LINK_COLUMNS} FROM watch_links l JOIN members p ON p.id = l.created_by
+SELECT {LINK_COLUMNS} FROM watch_links l LEFT JOIN members p ON p.id = l.created_by
 WHERE l.session_id = %(session_id)s AND l.revoked_at IS NULL AND l.expires_at > now() ORDER BY l.id
 """  # noqa: S608 - constant
 BY_DIGEST = f"""
-SELECT {LINK_COLUMNS} FROM watch_links l JOIN members p ON p.id = l.created_by
+SELECT {LINK_COLUMNS} FROM watch_links l LEFT JOIN members p ON p.id = l.created_by
 JOIN remote_sessions s ON s.id = l.session_id
 WHERE l.digest = %(digest)s AND l.revoked_at IS NULL AND l.expires_at > now() AND s.state = 'open'
 """  # noqa: S608 - constant
 REVOKE = """
 UPDATE watch_links SET revoked_at = now() WHERE id = %(id)s AND session_id = %(session_id)s AND revoked_at IS NULL
 """
+REVOKE_ALL = "UPDATE watch_links SET revoked_at = now() WHERE session_id = %(session_id)s AND revoked_at IS NULL"
+REVOKE_MACHINES = f"{REVOKE_ALL} AND created_by IS NULL"
 
 
 async def moderated(conn: Connection) -> frozenset[int]:
@@ -94,11 +97,19 @@ async def others(conn: Connection, session_id: str) -> list[tuple[int, str]]:
     return await (await conn.execute(OTHERS, {"session_id": session_id})).fetchall()
 
 
-async def add_link(conn: Connection, session_id: str, digest: bytes, member_id: int, expires_at: datetime) -> int:
+async def add_link(
+    conn: Connection, session_id: str, digest: bytes, member_id: int | None, expires_at: datetime
+) -> int:
+    """``member_id`` None: asked for at the machine."""
     values = {"session_id": session_id, "digest": digest, "member_id": member_id, "expires_at": expires_at}
     row = await (await conn.execute(ADD_LINK, values)).fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def still_open(conn: Connection, session_id: str) -> bool:
+    """Whether the session is open, and stays so until the transaction ends."""
+    return (await conn.execute(STILL_OPEN, {"session_id": session_id})).rowcount == 1
 
 
 async def links(conn: Connection, session_id: str) -> list[WatchLink]:
@@ -114,6 +125,11 @@ async def link(conn: Connection, digest: bytes) -> WatchLink | None:
 
 async def revoke(conn: Connection, session_id: str, link_id: int) -> bool:
     return (await conn.execute(REVOKE, {"id": link_id, "session_id": session_id})).rowcount == 1
+
+
+async def revoke_all(conn: Connection, session_id: str, *, of_machine: bool = False) -> None:
+    """All of a session's links, or only those that were asked for at the machine."""
+    await conn.execute(REVOKE_MACHINES if of_machine else REVOKE_ALL, {"session_id": session_id})
 
 
 async def _many(conn: Connection, kind: type[Any], query: str, values: dict[str, Any]) -> list[Any]:

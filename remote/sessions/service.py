@@ -17,7 +17,7 @@ from compagnon_agent.protocol import messages
 from procedures.ports import TicketGate
 from remote.control.link import AgentLink
 from remote.machines.model import Machine, MachineState
-from remote.sessions import store
+from remote.sessions import people_store, store
 from remote.sessions.model import (
     EndReason,
     ParticipantRole,
@@ -238,6 +238,7 @@ class Sessions(People):
         async with self._db.transaction() as conn:
             if not await store.end(conn, session.id, session.state, reason):
                 return False
+            await people_store.revoke_all(conn, session.id)
             details = {"reason": reason.value, "detail": detail[:500], "state": session.state.value}
             await tell(conn, session, "ended", actor, details)
         return True

@@ -1,7 +1,8 @@
 """A client watches one session by a link: without signing in, without typing, until it expires or is taken back.
 
 The link's secret is in the address's fragment, which no browser sends along and no proxy writes down; the page sends it
-once, as the first message of its socket. Only its SHA-256 is kept here.
+once, as the first message of its socket. Only its SHA-256 is kept here. A link that was asked for at the machine has a
+code for its secret, short enough to be typed on a phone; it is found by ``/w``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from compagnon.auth.model import Member
 from compagnon.errors import Conflict, Invalid, NotFound, TooMany
 from compagnon.i18n import N_
 from compagnon.kernel import Kernel
+from remote.machines.model import Machine
 from remote.sessions import people_store
 from remote.sessions.model import Capability, EndReason, Session, SessionState, WatchLink
 from remote.sessions.people import OVER, tell
@@ -35,7 +37,10 @@ MINUTES = (5, 8 * 60)
 LINKS = 5  # open links of a session
 WATCHERS = 4  # clients watching a session at once
 SECRET = 43  # characters: 256 bits, base64url without padding
+CODE, GROUP = 12, 4  # characters of a code: 58 bits, for one session
+SIGNS = "23456789abcdefghjkmnpqrstvwxyz"  # none looks like another
 TRIES, TRIES_WITHIN = 20, 60.0  # openings from one address in so many seconds
+MACHINE_TRIES, MACHINE_WITHIN = 6, 120.0  # links that one machine may ask for in so many seconds
 ADDRESSES = 10_000  # remembered
 LOOK_EVERY = 5.0  # seconds between two looks whether a link still holds
 CLOSED = N_("This link does not open anything: it has expired, was taken back, or the session is over.")
@@ -60,9 +65,10 @@ class Watcher(Viewer):
 
 
 class Tries:
-    """How often an address opened links lately, in this process. Secrets cannot be guessed; this keeps noise down."""
+    """How often somebody tried lately, in this process. Secrets cannot be guessed; this keeps noise down."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = TRIES, within: float = TRIES_WITHIN) -> None:
+        self._most, self._within = most, within
         self._at: dict[str, deque[float]] = {}
 
     def note(self, address: str) -> None:
@@ -70,8 +76,8 @@ class Tries:
         now = time.monotonic()
         if len(self._at) >= ADDRESSES and address not in self._at:
             del self._at[next(iter(self._at))]
-        tried = self._at.setdefault(address, deque(maxlen=TRIES))
-        if len(tried) == TRIES and now - tried[0] < TRIES_WITHIN:
+        tried = self._at.setdefault(address, deque(maxlen=self._most))
+        if len(tried) == self._most and now - tried[0] < self._within:
             raise TooMany(N_("Too many tries from here: wait a minute."))
         tried.append(now)
 
@@ -83,6 +89,7 @@ class Watching:
         self._sessions = sessions
         self._rooms = rooms
         self._tries = Tries()
+        self._machine_tries = Tries(MACHINE_TRIES, MACHINE_WITHIN)
 
     async def make(self, member: Member, session_id: str, minutes: int) -> str:
         """The address to give to the client; it is shown once.
@@ -105,6 +112,42 @@ class Watching:
             await tell(conn, session, "link_made", Actor.member(member.id), details)
         return f"{self._settings.public_url}/watch/{session_id}#{secret}"
 
+    async def make_at_machine(self, machine: Machine, session_id: str) -> tuple[str, int]:
+        """The address that a machine's own banner shows, and for how many seconds it holds: until the consent ends.
+
+        There is one for a session: an earlier one opens nothing any more. Raises TooMany, NotFound (no such session,
+        or another machine's), Conflict (it is not an open terminal).
+        """
+        self._machine_tries.note(str(machine.id))
+        session = await self._sessions.get(session_id)
+        if session.machine_id != machine.id:
+            log.warning("machine %s asks for a link to session %s of another machine", machine.id, session_id)
+            raise NotFound(CLOSED)
+        if session.state is not SessionState.OPEN or session.capability is not Capability.TERMINAL:
+            raise Conflict(N_("Only an open terminal can be watched by link."))
+        code, longest = new_code(), datetime.now(UTC) + timedelta(minutes=MINUTES[1])
+        expires = min(session.granted_until or longest, longest)
+        if expires <= datetime.now(UTC):
+            raise Conflict(OVER)
+        async with self._db.transaction() as conn:
+            if not await people_store.still_open(conn, session_id):
+                raise Conflict(OVER)
+            await people_store.revoke_all(conn, session_id, of_machine=True)
+            link_id = await people_store.add_link(conn, session_id, _digest(code), None, expires)
+            details = {"link": link_id, "until": expires}
+            await tell(conn, session, "link_made", Actor.agent(machine.id), details)
+        left = int((expires - datetime.now(UTC)).total_seconds())
+        return f"{self._settings.public_url}/w#{written(code)}", left
+
+    async def find(self, code: str, address: str) -> str:
+        """Where a code leads now. Raises TooMany, NotFound."""
+        self._tries.note(address)
+        link = await self._found(code)
+        if link is None:
+            log.info("a code from %s opens nothing", address)
+            raise NotFound(CLOSED)
+        return f"/watch/{link.session_id}#{_readable(code)}"
+
     async def revoke(self, member: Member, session_id: str, link_id: int) -> None:
         """Whoever watches by it is out within seconds. Raises Forbidden, Conflict."""
         session = await self._sessions.get(session_id)
@@ -117,7 +160,7 @@ class Watching:
     async def open(self, session_id: str, secret: object, address: str) -> tuple[Session, WatchLink]:
         """What a secret opens now. Raises TooMany, NotFound (the same for everything that does not open)."""
         self._tries.note(address)
-        link = await self._found(secret) if isinstance(secret, str) and len(secret) == SECRET else None
+        link = await self._found(secret)
         if link is None or link.session_id != session_id:
             log.info("a watch link from %s opens nothing", address)
             raise NotFound(CLOSED)
@@ -128,7 +171,10 @@ class Watching:
         await self._record(session, "link_opened", {"link": link.id, "address": address})
         return session, link
 
-    async def _found(self, secret: str) -> WatchLink | None:
+    async def _found(self, secret: object) -> WatchLink | None:
+        secret = _readable(secret)
+        if not secret:
+            return None
         async with self._db.connection() as conn:
             return await people_store.link(conn, _digest(secret))
 
@@ -160,6 +206,25 @@ class Watching:
             except psycopg.Error:
                 log.exception("a watch link could not be looked up yet")
                 await asyncio.sleep(2.0)
+
+
+def new_code() -> str:
+    return "".join(secrets.choice(SIGNS) for _ in range(CODE))
+
+
+def written(code: str) -> str:
+    """In groups, as it is read and typed."""
+    return "-".join(code[start : start + GROUP] for start in range(0, len(code), GROUP))
+
+
+def _readable(secret: object) -> str:
+    """A long secret as it is, a code however it was typed, or nothing."""
+    if not isinstance(secret, str) or len(secret) > SECRET:
+        return ""
+    if len(secret) == SECRET:
+        return secret
+    code = "".join(sign for sign in secret.lower() if sign not in " -")
+    return code if len(code) == CODE and set(code) <= set(SIGNS) else ""
 
 
 def _digest(secret: str) -> bytes:

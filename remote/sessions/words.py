@@ -7,7 +7,7 @@ import uuid
 from compagnon.audit import Actor
 from compagnon.settings import Settings
 from compagnon_agent.protocol import messages
-from remote.sessions.model import GRANT_SECONDS, EndReason, Session
+from remote.sessions.model import GRANT_SECONDS, Capability, EndReason, Session
 
 FROM_AGENT = {
     messages.EndReason.EXIT: EndReason.EXIT,
@@ -43,6 +43,7 @@ def open_message(session: Session) -> messages.OpenSession:
         reason=session.reason,
         capability=session.capability.value,
         target=session.target,
+        watch=session.capability is Capability.TERMINAL,
     )
 
 

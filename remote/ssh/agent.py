@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 VERSION = "ssh"
+LOOK_EVERY = 0.5  # seconds
 
 
 class DeviceAgent:
@@ -187,11 +188,19 @@ class DeviceAgent:
         consent = await self._of.consents.find(
             Asked(machine_id=self._machine.id, ticket_id=session.ticket_id, session_id=session.id)
         )
-        if session.state is not SessionState.OPEN or session.id in self._of.shells:
+        if session.state is not SessionState.OPEN or session.id in self._of.serving:
             return
         if consent is None:
             await self._of.sessions.end(session.id, EndReason.REFUSED, detail="nobody wrote down who agreed")
-        elif session.capability is Capability.FILES:
+            return
+        self._of.serving.add(session.id)
+        try:
+            await self._serve_capability(session, consent, request)
+        finally:
+            self._of.serving.discard(session.id)
+
+    async def _serve_capability(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
+        if session.capability is Capability.FILES:
             await self._files(session, consent)
         elif session.recorded:
             await self._of.sessions.end(session.id, EndReason.LOST)
@@ -222,6 +231,8 @@ class DeviceAgent:
 
     async def _shell(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
         command = self._of.commands.pop(session.id, None)
+        if command is not None and not await self._seen_by_two(session):
+            return
         try:
             device = await self._of.devices.get(self._machine.id)
             shell = Shell(await self._of.connector.connect(device, await self._driver(session)))
@@ -238,6 +249,15 @@ class DeviceAgent:
             await self._serve(session, shell, consent)
         finally:
             del self._of.shells[session.id]
+
+    async def _seen_by_two(self, session: Session) -> bool:
+        """Four eyes: what runs by itself begins when nobody is alone. False when the session ended before."""
+        room = await self._of.rooms.room(session)
+        while room.alone:
+            await asyncio.sleep(LOOK_EVERY)
+            if not (await self._of.sessions.get(session.id)).live:
+                return False
+        return True
 
     async def _serve(self, session: Session, link: Shell | CallLink, consent: Consent) -> None:
         room = await self._of.rooms.room(session)

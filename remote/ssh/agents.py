@@ -33,6 +33,8 @@ ALIVE_EVERY = 10.0  # seconds; what is not kept alive for 30 is over
 class DeviceAgents:
     """Started and stopped with the server. ``shells`` are the terminals that this process holds, by session.
 
+    ``serving`` are all sessions that it holds, or is about to begin.
+
     ``questions`` wait for a member to write down who agreed, by the request's id; ``commands`` are what some
     sessions run in place of a shell.
     """
@@ -46,6 +48,7 @@ class DeviceAgents:
     consents: Consents
     steps: Steps
     shells: dict[str, Shell] = field(default_factory=dict)
+    serving: set[str] = field(default_factory=set)
     questions: dict[str, Asked] = field(default_factory=dict)
     commands: dict[str, list[str]] = field(default_factory=dict)
     _serving: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -96,7 +99,7 @@ class DeviceAgents:
             if connection.machine.is_device:
                 connection.heard = time.monotonic()
         async with self.kernel.db.transaction() as conn:
-            await leases_store.keep_alive(conn, self.steps.running, list(self.shells))
+            await leases_store.keep_alive(conn, self.steps.running, list(self.serving))
             lost = await leases_store.lost_shells(conn)
         for session_id in lost:
             await self.sessions.end(session_id, EndReason.LOST)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 import pytest
-from remote_parts import Agent, Page, is_open, until
+from remote_parts import Agent, Ear, Page, is_open, until
 from screen_parts import desktop_on
 from xvfb_parts import display
 
 from compagnon.audit import Actor
+from remote.control.connection import AgentConnection, Proof
+from remote.machines.model import Arrival, EnrolRequest
 from remote.sessions import rooms
 from tickets.desk.model import NewTicket
 
@@ -112,3 +114,17 @@ async def page_of(server, client_for):
             return page
 
         yield make
+
+
+@pytest.fixture
+async def intruder(server, cast, client):
+    """Another machine, approved and connected, whose agent is hostile."""
+    link = server.services.remote.link
+    offer = await link.machines.offer(cast.alice, client.id)
+    request = EnrolRequest(code=offer.code, public_key=b"i" * 32, name="I", hostname="i", os="Linux", version="1")
+    machine = await link.machines.enrol(request, "127.0.0.1")
+    machine = await link.machines.approve(cast.alice, machine.id, name="Intrus", site_id=None, environment=None)
+    connection = AgentConnection(Ear(), machine, Proof("control", machine.id, bytes(32), bytes(32)))
+    await link.arrive(connection, Arrival(id=machine.id, version="1", capabilities=()))
+    yield connection
+    await link.left(connection)

@@ -7,8 +7,7 @@ import re
 
 import httpx
 import pytest
-from remote_parts import until
-from websockets.asyncio.client import connect
+from remote_parts import Watcher, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from compagnon.errors import Conflict, Forbidden, Invalid, TooMany
@@ -16,39 +15,6 @@ from compagnon_agent.protocol import frames
 from remote.sessions import watching as watching_module
 from remote.sessions.model import EndReason
 from remote.sessions.watching import Tries, Watching
-
-
-class Watcher:
-    """The client's page, without a browser, a cookie or a sign-in."""
-
-    def __init__(self, base, session_id, secret):
-        self.base, self.session_id, self.secret = base, session_id, secret
-        self.output, self.notes = bytearray(), []
-        self.closed = None
-
-    async def open(self, origin=None):
-        url = self.base.replace("http", "ws", 1) + f"/watch/{self.session_id}/ws"
-        self.socket = await connect(url, origin=origin or self.base, compression=None, ping_interval=None)
-        await self.socket.send(json.dumps({"secret": self.secret}))
-        self.reading = asyncio.create_task(self._read())
-
-    async def _read(self):
-        with contextlib.suppress(ConnectionClosed):
-            async for message in self.socket:
-                if isinstance(message, str):
-                    self.notes.append(json.loads(message))
-                    continue
-                frame = frames.decode(message)
-                self.output += frame.payload if frame.kind is frames.FrameKind.DATA else b""
-                await self.socket.send(frames.ack(frame.offset + len(frame.payload), 0).encode())
-        self.closed = self.socket.close_code
-
-    def last(self, kind):
-        return next((note for note in reversed(self.notes) if note["type"] == kind), None)
-
-    async def close(self):
-        await self.socket.close()
-        self.reading.cancel()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from remote_parts import is_open, until
+from remote_parts import Ear, is_open, until
 
 from compagnon.errors import AppError
 from compagnon_agent.protocol import messages
@@ -22,41 +22,13 @@ from remote.wire import Closed
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Ear:
-    """The wire of an agent that says nothing by itself."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    async def send(self, data, patience: float = 0) -> None:
-        self.heard.append(data)
-
-    async def close(self, *_) -> None: ...
-
-    def dismiss(self, *_, **__) -> None: ...
-
-
-@pytest.fixture
-async def intruder(server, cast, client):
-    """Another machine, approved and connected, whose agent is hostile."""
-    link = server.services.remote.link
-    offer = await link.machines.offer(cast.alice, client.id)
-    request = EnrolRequest(code=offer.code, public_key=b"i" * 32, name="I", hostname="i", os="Linux", version="1")
-    machine = await link.machines.enrol(request, "127.0.0.1")
-    machine = await link.machines.approve(cast.alice, machine.id, name="Intrus", site_id=None, environment=None)
-    connection = AgentConnection(Ear(), machine, Proof("control", machine.id, bytes(32), bytes(32)))
-    await link.arrive(connection, Arrival(id=machine.id, version="1", capabilities=()))
-    yield connection
-    await link.left(connection)
-
-
 def everything(session_id: str, request_id: str) -> list[messages.Message]:
     """One of each type that an agent may send, about another's session, question, step or schedule."""
     finding = Finding(index=0, outcome=Outcome.FAILED, observed={}, reason="x")
     told = [
         messages.Facts(collected=NOW, facts={"hostname": "intrus"}),
         messages.Policy(mode="unattended-demo"),
-        messages.AuditHead(head="f" * 64),
+        messages.AuditHead(head="f" * 64, number=1),
         messages.Dropped(counts={"facts": 1}),
         messages.ConsentWithdrawn(session_id=session_id, reason="x"),
         messages.SessionEnded(session_id=session_id, reason=EndReason.CLIENT),
@@ -75,6 +47,8 @@ def everything(session_id: str, request_id: str) -> list[messages.Message]:
         messages.SessionEnded(session_id=session_id, reason=EndReason.EXIT),
         messages.Checked(schedule="0" * 64),
         messages.Problem(about=request_id, reason="x"),
+        messages.AuditLine(number=1, hash="f" * 64),
+        messages.WatchRequest(request_id=request_id, session_id=session_id),
     ]
     return [*queued, *answers]
 

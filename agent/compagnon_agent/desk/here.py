@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from .. import banner, chatting, consent
-from ..protocol.wire import record
+from ..protocol.wire import JSON, record
 from ..question import Question
 from ..screen import program
 from .channel import Exchange, Handler
@@ -20,13 +20,22 @@ async def ask(exchange: Exchange) -> None:
 
 
 async def show_banner(exchange: Exchange) -> None:
-    """The banner with Stop, until the exchange ends. Payload: ``member``, ``ticket``; an event when Stop is pressed."""
+    """The banner with Stop, until the exchange ends. Payload: ``member``, ``ticket``; an event when Stop is pressed.
+
+    With ``watch`` in the payload: also an event when a link is wanted, which the core answers with one.
+    """
     if not consent.has_display():
         return
+
+    async def watch() -> Mapping[str, JSON]:
+        await exchange.send({"watch": True})
+        return (await exchange.receive()).payload
+
+    offered = exchange.payload.get("watch") is True
     ticket = exchange.payload.get("ticket")
     words = str(exchange.payload.get("words", banner.WORKS))
     text = banner.sentence(str(exchange.payload.get("member", "")), ticket if isinstance(ticket, int) else 0, words)
-    if await banner.window(text, lower=words == banner.USES):
+    if await banner.window(text, lower=words == banner.USES, watch=watch if offered else None):
         await exchange.send({"stop": True})
     await asyncio.Event().wait()  # the core ends it
 

@@ -81,10 +81,32 @@ class Dropped(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditHead(Message):
-    """Agent: the hash of the last line of its own record. A record that is rewritten later does not contain it."""
+    """Agent: the hash of the last line of its own record, and that line's ``number`` (0: not told).
+
+    Numbers only count up: a lower one than was told before, or another hash under the same number, is another record.
+    """
 
     TYPE: ClassVar[str] = "audit_head"
     head: Annotated[str, _digest]
+    number: Annotated[int, integer(0, MAX_ID)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery(Message):
+    """Server: what is the line of that number in your record now? Asked when the record has grown since it was told."""
+
+    TYPE: ClassVar[str] = "audit_query"
+    number: Annotated[int, integer(1, MAX_ID)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine(Message):
+    """Agent: the hash of that line; empty when there is none, ``gone`` when its file is not kept any more."""
+
+    TYPE: ClassVar[str] = "audit_line"
+    number: Annotated[int, integer(1, MAX_ID)]
+    hash: Annotated[str, text(64)]
+    gone: Annotated[bool, boolean] = False
 
 
 # --- scheduled checks ----------------------------------------------------------------------------------------------
@@ -184,6 +206,6 @@ class KeyChanged(Message):
 
 
 __all__ = [
-    "MAX_SCHEDULED", "AuditHead", "CheckNow", "CheckReport", "Checked", "Dropped", "Finding", "Kept", "KeyChange",
-    "KeyChanged", "Queued", "Schedule", "Successor", "schedule_digest",
+    "MAX_SCHEDULED", "AuditHead", "AuditLine", "AuditQuery", "CheckNow", "CheckReport", "Checked", "Dropped", "Finding",
+    "Kept", "KeyChange", "KeyChanged", "Queued", "Schedule", "Successor", "schedule_digest",
 ]  # fmt: skip

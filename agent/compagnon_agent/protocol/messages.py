@@ -15,6 +15,8 @@ from .agreements import Held, PolicyAnswer, PolicyProposal
 from .checks import MAX_CHECKS, Check, CheckResult, check_codec
 from .duties import (
     AuditHead,
+    AuditLine,
+    AuditQuery,
     Checked,
     CheckNow,
     CheckReport,
@@ -47,6 +49,7 @@ from .terms import (
     StepState,
 )
 from .waking import Wake, WakeAnswer
+from .watch import WatchLink, WatchProblem, WatchRequest
 from .wire import (
     JSON,
     boolean,
@@ -63,14 +66,14 @@ from .wire import (
 )
 
 __all__ = [
-    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "AuditHead", "Cancel", "Challenge",
-    "CheckNow", "CheckReport", "CheckRequest", "CheckResults", "Checked", "ConsentAnswer", "ConsentKind",
-    "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "Dropped", "EndReason", "Execute", "Facts", "FactsRequest",
-    "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Load", "Message", "OpenSession", "Pending",
-    "Phase", "Policy", "PolicyAnswer", "PolicyProposal",
-    "Problem", "Queued", "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule",
-    "SessionEnded", "SessionRefused", "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake",
-    "WakeAnswer", "WatchLoad", "Welcome", "decode", "encode",
+    "HEARTBEAT", "MAX_MESSAGE", "OUTPUT_LIMIT", "SILENCE", "TYPES", "VERSION", "AuditHead", "AuditLine", "AuditQuery",
+    "Cancel", "Challenge", "CheckNow", "CheckReport", "CheckRequest", "CheckResults", "Checked", "ConsentAnswer",
+    "ConsentKind", "ConsentRequest", "ConsentSource", "ConsentWithdrawn", "Dropped", "EndReason", "Execute", "Facts",
+    "FactsRequest", "Finding", "Heartbeat", "Hello", "Kept", "KeyChange", "KeyChanged", "Load", "Message",
+    "OpenSession", "Pending", "Phase", "Policy", "PolicyAnswer", "PolicyProposal", "Problem", "Queued",
+    "ReleaseOffer", "ReleaseQuery", "ReleaseReport", "Revoked", "Schedule", "SessionEnded", "SessionRefused",
+    "StepAck", "StepResult", "StepState", "Successor", "Unknown", "Wake", "WakeAnswer", "WatchLink", "WatchLoad",
+    "WatchProblem", "WatchRequest", "Welcome", "decode", "encode",
 ]  # fmt: skip
 
 _name = text(120)
@@ -287,7 +290,10 @@ class StepAck(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession(Message):
-    """Server: dial ``…/agent/sessions/{session_id}`` and open the capability there. Needs a grant."""
+    """Server: dial ``…/agent/sessions/{session_id}`` and open the capability there. Needs a grant.
+
+    ``watch``: a :class:`.watch.WatchRequest` for it is answered with a link.
+    """
 
     TYPE: ClassVar[str] = "open_session"
     session_id: Annotated[str, _session]
@@ -299,6 +305,7 @@ class OpenSession(Message):
     target: Annotated[str, _target] = ""
     columns: Annotated[int, integer(2, 1000)] = 80
     rows: Annotated[int, integer(1, 1000)] = 24
+    watch: Annotated[bool, boolean] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +333,7 @@ _ALL: tuple[type[Message], ...] = (
     CheckResults, ConsentRequest, ConsentAnswer, ConsentWithdrawn, Cancel, Execute, StepResult, StepAck, OpenSession,
     SessionRefused, SessionEnded, ReleaseQuery, ReleaseOffer, ReleaseReport, Queued, Kept, Dropped, AuditHead,
     Schedule, CheckNow, CheckReport, Checked, Successor, KeyChange, KeyChanged,
-    PolicyProposal, PolicyAnswer, WatchLoad, Load, Wake, WakeAnswer,
+    PolicyProposal, PolicyAnswer, WatchLoad, Load, Wake, WakeAnswer, AuditQuery, AuditLine, WatchRequest, WatchLink,
 )  # fmt: skip
 
 TYPES: Mapping[str, type[Message]] = {cls.TYPE: cls for cls in _ALL}

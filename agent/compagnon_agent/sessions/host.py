@@ -20,6 +20,7 @@ from .calls import CallSession
 from .link import SessionLink
 from .registry import TERMINAL, capability
 from .terminal import TerminalSession
+from .watching import Watching
 
 MAX_SESSIONS = 16
 
@@ -39,6 +40,7 @@ class SessionHost:
         send: Callable[[Message], None],
     ) -> None:
         self.sessions: dict[str, SessionLink] = {}
+        self.watching = Watching(audit=audit, send=send)
         self._emptied = asyncio.Event()
         self._settings = settings
         self._identity = identity
@@ -104,17 +106,28 @@ class SessionHost:
         about: dict[str, JSON] = {"member": request.member_name, "capability": request.capability}
         try:
             self._audit.record("session.open", {"session": session.id, **about})
-            async with Banner(request.member_name, request.ticket_id, lambda: self.stop(session.id), self._desk):
+            async with self._banner(request):
                 reason = await session.run()
         except OSError as fault:
             self._refuse(request, f"no {request.capability}: {fault}")
         finally:
             del self.sessions[session.id]
+            self.watching.forget(session.id)
             if not self.sessions:
                 self._emptied.set()
             self._store.withdraw_session(session.id)
             self._audit.note("session.end", {"session": session.id, "reason": reason})
             self._send(SessionEnded(session_id=session.id, reason=reason, exit_code=session.exit_code))
+
+    def _banner(self, request: OpenSession) -> Banner:
+        watch = self.watching.of(request.session_id) if request.watch else None
+        return Banner(
+            request.member_name,
+            request.ticket_id,
+            lambda: self.stop(request.session_id),
+            self._desk,
+            watch=watch,
+        )
 
     def stop(self, session_id: str | None = None) -> int:
         """Stop, pressed at the machine: the session (or all) ends and its consent is taken back."""

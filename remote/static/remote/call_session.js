@@ -7,6 +7,7 @@ const texts = page.texts;
 const line = document.getElementById("link-state");
 let agent = false;
 let frozen = false;
+let alone = false; // four eyes are asked for, and nobody else is here
 
 function say(text, tone) {
   if (line.textContent !== text) line.textContent = text;
@@ -15,6 +16,7 @@ function say(text, tone) {
 
 function show() {
   if (frozen) say(texts.frozen, "bad");
+  else if (alone) say(texts.alone, "bad");
   else if (!agent) say(texts.agentAway, "warn");
   else say(texts.open, "ok");
 }
@@ -23,6 +25,7 @@ function show() {
 function hear(note) {
   if ("agent" in note) agent = note.agent;
   if ("frozen" in note) frozen = note.frozen;
+  if ("alone" in note) alone = note.alone;
   if (note.type === "welcome" && page.state !== "open") { location.reload(); return; }
   show();
   document.dispatchEvent(new CustomEvent("session:note", { detail: note }));

@@ -141,8 +141,8 @@ function show() {
   if (link.over) say(texts.over, "off");
   else if (!open) say(link.tries > 0 || screen ? texts.cut : texts.connecting, "bad");
   else if (frozen) say(texts.frozen, "bad");
-  else if (!agent) say(texts.agentAway, "warn");
   else if (alone) say(texts.alone, "bad");
+  else if (!agent) say(texts.agentAway, "warn");
   else say(texts.open, "ok");
   const holder = people.find((person) => person.id === driver);
   const text = driver === page.me ? texts.driving : holder ? texts.watching.replace("%s", holder.name) : texts.nobody;

@@ -1,0 +1,128 @@
+"""Whether an agent's own record of what was done on its machine is still the one that it told about.
+
+An agent tells number and hash of its record's last line. A lower number than before, or another hash under the same
+number, is another record. A higher number is believed once the agent has shown that the line it told before is still
+there. The server can only compare what an agent says: one whose program was changed as well may say anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from compagnon import audit, events
+from compagnon.audit import Actor
+from compagnon.auth.model import Member, Role
+from compagnon.db import Connection
+from compagnon.errors import Conflict, Forbidden, Invalid
+from compagnon.i18n import N_
+from compagnon.kernel import Kernel
+from compagnon_agent.protocol import messages
+from remote.control.lines import Lines
+from remote.machines import records_store, store
+from remote.machines.model import BrokenRecord, KnownRecord, Machine, RecordChange, follows, record_change
+
+NOTE = (3, 300)  # characters
+
+
+class Records:
+    def __init__(self, kernel: Kernel) -> None:
+        self._db = kernel.db
+
+    def listen(self, link: Lines) -> None:
+        """Hear what the agents tell about their records, and ask them to show it."""
+
+        async def told(conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> None:
+            asked = await self.told(conn, machine, message, at)
+            if asked is not None:  # the answer waits for this transaction, which holds the machine's row
+                link.tell_later(machine.id, messages.AuditQuery(number=asked))
+
+        link.inbox.inside(messages.AuditHead, told)
+        link.handle(messages.AuditLine, self.shown)
+
+    async def told(self, conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> int | None:
+        """The end of a record. Gives the number of the line that the agent must show for it to be believed."""
+        await records_store.last_told(conn, machine.id, message.head, at)
+        if not message.number:  # an agent that does not count yet: nothing to compare
+            return None
+        if await records_store.first_told(conn, machine.id, message.number, message.head, at):
+            return None
+        known = await records_store.known(conn, machine.id)
+        assert known is not None, "somebody told something first"
+        change = record_change(known, message.number, message.head)
+        if change is RecordChange.GROWN:
+            await records_store.claim(conn, machine.id, message.number, message.head, at)
+            return known.number
+        if change is not RecordChange.SAME:
+            await self._break(conn, machine, change, known, message.number)
+        await records_store.move(conn, machine.id, message.number, message.head, at)
+        return None
+
+    async def shown(self, machine: Machine, message: messages.AuditLine) -> None:
+        """What the agent finds in its record under the number that it was asked for."""
+        async with self._db.transaction() as conn:
+            known = await records_store.known(conn, machine.id)
+            if known is None or known.claimed is None or message.number != known.number:
+                return  # nobody asks for that (any more)
+            number, head, at = known.claimed
+            if not follows(known, message.hash, gone=message.gone):
+                await self._break(conn, machine, RecordChange.REWRITTEN, known, number)
+            await records_store.move(conn, machine.id, number, head, at)
+
+    async def _break(
+        self, conn: Connection, machine: Machine, change: RecordChange, known: KnownRecord, number: int
+    ) -> None:
+        """Said once, until somebody has looked into it."""
+        if not await records_store.break_(conn, machine.id, change.value, known.told_at):
+            return
+        details = {"known_number": known.number, "known_hash": known.head, "told_at": known.told_at, "number": number}
+        await self._say(conn, machine.id, machine.client_id, f"record_{change.value}")
+        await audit.record(
+            conn,
+            actor=Actor.agent(machine.id),
+            action=f"machine.record_{change.value}",
+            subject=f"machine:{machine.id}",
+            details=details,
+        )
+
+    async def broken(self, machine_id: int) -> BrokenRecord | None:
+        async with self._db.connection() as conn:
+            return await records_store.broken(conn, machine_id)
+
+    async def all_broken(self, limit: int = 5) -> Sequence[BrokenRecord]:
+        """For administrators: what nobody has looked into yet, newest first."""
+        async with self._db.connection() as conn:
+            return await records_store.all_broken(conn, limit)
+
+    async def look_into(self, member: Member, machine: Machine, note: str) -> None:
+        """An administrator knows why. Raises Forbidden, Invalid(note), Conflict (somebody did before)."""
+        if not member.role.covers(Role.ADMINISTRATOR):
+            raise Forbidden(N_("Only administrators may do this."))
+        note = " ".join(note.split())
+        if not NOTE[0] <= len(note) <= NOTE[1]:
+            raise Invalid(N_("Say in a few words what happened to the record."), field="note")
+        async with self._db.transaction() as conn:
+            if not await records_store.looked_into(conn, machine.id):
+                raise Conflict(N_("Somebody has looked into it already."))
+            await self._say(conn, machine.id, machine.client_id, "record_explained", member_id=member.id, detail=note)
+            await audit.record(
+                conn,
+                actor=Actor.member(member.id),
+                action="machine.record_explained",
+                subject=f"machine:{machine.id}",
+                details={"note": note},
+            )
+
+    async def _say(
+        self,
+        conn: Connection,
+        machine_id: int,
+        client_id: int,
+        kind: str,
+        *,
+        member_id: int | None = None,
+        detail: str = "",
+    ) -> None:
+        await store.add_event(conn, machine_id, kind, member_id=member_id, detail=detail)
+        for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
+            await events.publish(conn, topic, kind)
