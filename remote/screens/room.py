@@ -31,6 +31,7 @@ LINGER = 3.0  # seconds without a page after which nothing is looked at any more
 AGAIN = 2.0  # seconds until what failed is tried again
 POINT_EVERY = 0.1  # seconds between two pointers drawn on the machine
 WRITE_AGAIN = 0.5  # seconds
+SILENT = "silent"
 DO_SECONDS = 4.0  # seconds after which mouse and keyboard that did not arrive are forgotten
 
 
@@ -89,8 +90,14 @@ class ScreenRoom(CallRoom):
                 await asyncio.sleep(WRITE_AGAIN)
             except (AppError, WireError) as error:
                 log.warning("session %s: the screen cannot be looked at: %s", self.session_id, error)
-                self._say_trouble(str(error))
+                self._say_trouble(self._told_trouble(error))
                 await asyncio.sleep(AGAIN)
+
+    def _told_trouble(self, error: AppError | WireError) -> str:
+        """The machine's own words, or a word for the pages to translate; that one is alone they say by themselves."""
+        if self.alone:
+            return ""
+        return str(error.params.get("error", "")) if isinstance(error, CallFailed) else SILENT
 
     async def _wanted(self) -> bool:
         if self._over:

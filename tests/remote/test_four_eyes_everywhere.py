@@ -114,16 +114,16 @@ class TestScreen:
         screens = server.services.remote.called.screens
         session = await session_of("screen")
         alice = await look(cast.alice, session)
-        await until(lambda: alice.last("screen_trouble"), what="alone nothing is begun")
+        room = await room_of(server, cast, session)
+        leaks = leaks_of(room)
+        await asyncio.sleep(1)
         with pytest.raises(Conflict):
             await screens.ask_control(session.id, cast.alice)
-        assert alice.picture is None
+        assert (alice.picture, leaks) == (None, []), "alone nothing is begun"
         bruno = await look(cast.bruno, session, "b" * 16)
         await until(lambda: alice.shows(500, 400, BLUE), what="the picture")
         await screens.ask_control(session.id, cast.alice)
         await until(lambda: (alice.last("control") or {}).get("controller") == cast.alice.id)
-        room = await room_of(server, cast, session)
-        leaks = leaks_of(room)
         desktop.order("focus")
         await asyncio.sleep(0.3)
         await alice.say("input", events=[{"what": "text", "text": "un"}])

@@ -67,7 +67,7 @@ document.addEventListener("session:note", ({ detail: note }) => {
   else if ("driver" in note) showControl(false);
   if ("trouble" in note) {
     trouble.hidden = !note.trouble;
-    trouble.textContent = texts.trouble.replace("%s", note.trouble);
+    trouble.textContent = note.trouble === "silent" ? texts.silent : texts.trouble.replace("%s", note.trouble);
   }
   if (note.type === "welcome") tellView();
   if (note.type === "pointer") showPointer(note);
