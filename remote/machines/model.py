@@ -17,6 +17,7 @@ FAILURES_PER_ADDRESS = 10  # wrong codes in CODE_LIFETIME; 8 digits stay out of 
 FAILURES_EVERYWHERE = 500
 PRESENCE = timedelta(seconds=60)  # a machine not heard of for this long is offline
 WAIVER_LONGEST = timedelta(days=366)
+EMPTY_RECORD = "0" * 64  # what an agent tells of a record without a line
 
 
 class MachineState(StrEnum):

@@ -20,7 +20,15 @@ from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
 from remote.control.lines import Lines
 from remote.machines import records_store, store
-from remote.machines.model import BrokenRecord, KnownRecord, Machine, RecordChange, follows, record_change
+from remote.machines.model import (
+    EMPTY_RECORD,
+    BrokenRecord,
+    KnownRecord,
+    Machine,
+    RecordChange,
+    follows,
+    record_change,
+)
 
 NOTE = (3, 300)  # characters
 
@@ -43,17 +51,18 @@ class Records:
     async def told(self, conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> int | None:
         """The end of a record. Gives the number of the line that the agent must show for it to be believed."""
         await records_store.last_told(conn, machine.id, message.head, at)
-        if not message.number:  # an agent that does not count yet: nothing to compare
+        if not message.number and message.head != EMPTY_RECORD:  # an agent that does not count: nothing to compare
             return None
-        if await records_store.first_told(conn, machine.id, message.number, message.head, at):
+        if message.number and await records_store.first_told(conn, machine.id, message.number, message.head, at):
             return None
         known = await records_store.known(conn, machine.id)
-        assert known is not None, "somebody told something first"
+        if known is None:
+            return None
         change = record_change(known, message.number, message.head)
-        if change is RecordChange.GROWN:
+        if change is RecordChange.GROWN and known.number:
             await records_store.claim(conn, machine.id, message.number, message.head, at)
             return known.number
-        if change is not RecordChange.SAME:
+        if change in {RecordChange.CUT, RecordChange.REWRITTEN}:
             await self._break(conn, machine, change, known, message.number)
         await records_store.move(conn, machine.id, message.number, message.head, at)
         return None

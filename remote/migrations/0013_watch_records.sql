@@ -6,7 +6,7 @@ ALTER TABLE watch_links ALTER COLUMN created_by DROP NOT NULL;
 -- known that the record was cut or written anew.
 CREATE TABLE machine_records (
     machine_id bigint PRIMARY KEY REFERENCES machines ON DELETE CASCADE,
-    number bigint NOT NULL CHECK (number > 0),
+    number bigint NOT NULL CHECK (number >= 0),
     head text NOT NULL CHECK (head ~ '^[0-9a-f]{64}$'),
     told_at timestamptz NOT NULL,
     claimed_number bigint,

@@ -173,7 +173,7 @@ async def test_pressed_shown_and_copied_and_stop_still_stops(screen, speaking_se
     async with asyncio.timeout(10):
         while await width(screen) == before:
             await asyncio.sleep(0.1)
-    await click(screen, "^Compagnon$", 45, 70)
+    await click(screen, "^Compagnon$", 57, 86)
     assert await clipboard(screen) == ADDRESS
 
 
@@ -195,7 +195,7 @@ async def test_through_the_helper_of_whoever_is_at_the_screen(screen, meeting, s
         async with asyncio.timeout(10):
             while await width(screen) < 560:
                 await asyncio.sleep(0.1)
-        await click(screen, "^Compagnon$", 45, 70)
+        await click(screen, "^Compagnon$", 57, 86)
         assert await clipboard(screen) == ADDRESS
     finally:
         helps.terminate()

@@ -194,6 +194,16 @@ async def test_taken_away_altogether(server, agent, known):
     await until(noticed)
 
 
+async def test_emptied_before_anything_new_is_written(server, agent, known):
+    await agent.stop()
+    (agent.folder / AUDIT_FILE).unlink()
+    await agent.start()
+    await until(lambda: _is(server, agent, "cut"))
+    await grow(agent, 2)
+    await known()
+    assert len(await written(server, agent.machine_id, "audit")) == 1
+
+
 async def test_an_administrator_says_what_it_was(server, cast, agent, known, client_for):
     records, machines = server.services.remote.desk.records, server.services.remote.machines
     machine = await machines.get(agent.machine_id)

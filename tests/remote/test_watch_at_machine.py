@@ -71,7 +71,7 @@ class TestOnAScreen:
         await until(lambda: remote.sessions.links(session.id), what="a link is made")
         (link,) = await remote.sessions.links(session.id)
         assert link.created_by is None
-        await click(screen_name, "^Compagnon$", 45, 70)
+        await click(screen_name, "^Compagnon$", 57, 86)
         address = await clipboard(screen_name)
         watcher = await opened(server, session, address)
         await until(lambda: b"bonjour" in watcher.output, what="the phone shows the terminal")
@@ -86,7 +86,7 @@ class TestOnAScreen:
             ("session.link_made", f"agent:{agent.machine_id}"),
             ("session.link_opened", "anonymous"),
         ]
-        await click(screen_name, "^Compagnon$", 190, 25 + 75)  # hides it
+        await click(screen_name, "^Compagnon$", 190, 127)  # hides it
         await click(screen_name, "^Compagnon$", 190, 25)  # the same address again: nobody is thrown out
         await asyncio.sleep(1)
         assert [one.id for one in await remote.sessions.links(session.id)] == [link.id]
