@@ -35,6 +35,11 @@ async def until(condition: Callable[[], object], *, seconds: float = 15.0, what:
         await asyncio.sleep(0.02)
 
 
+async def soon(condition: Callable[[], object], *, what: str = "") -> None:
+    """The same with patience: for what waits for several processes on a busy machine."""
+    await until(condition, seconds=60.0, what=what)
+
+
 @dataclass(slots=True, kw_only=True)
 class Agent:
     """A real agent in its own process and folder."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from compagnon.db import DatabaseError
+import psycopg
+
 from compagnon.errors import AppError, TooMany
 from compagnon_agent.protocol import messages
 from compagnon_agent.protocol.messages import WatchLink, WatchProblem, WatchRequest
@@ -30,7 +31,7 @@ async def _answer(watching: Watching, machine: Machine, request: WatchRequest) -
         return WatchLink(request_id=request.request_id, address=address, seconds=seconds)
     except TooMany:
         problem = WatchProblem.OFTEN
-    except DatabaseError:
+    except psycopg.Error:
         log.exception("machine %s: a link to watch could not be made", machine.id)
         problem = WatchProblem.LATER
     except AppError as error:  # not open, not a terminal, not its own

@@ -9,9 +9,11 @@ import os
 import pty
 import re
 import secrets
+import shutil
 import sys
+import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -431,3 +433,12 @@ class Make:
 @pytest.fixture
 def make() -> type[Make]:
     return Make
+
+
+@pytest.fixture
+def meeting() -> Iterator[Path]:
+    """A folder that every account may enter, with a short name."""
+    folder = Path(tempfile.mkdtemp(prefix="desk-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from desk_parts import ME, fake_loginctl
 from xvfb_parts import click, display
 
 from compagnon_agent import consent
@@ -24,23 +24,12 @@ from compagnon_agent.desk.core import SOCKET_FILE, Desk, NoDesk
 from compagnon_agent.protocol.messages import ConsentAnswer, ConsentSource, EndReason, OpenSession, SessionEnded
 from compagnon_agent.question import question
 
-ME = os.geteuid()
-
 
 def desk_of(*accounts: int) -> Desk:
     async def there() -> frozenset[int]:
         return frozenset(accounts)
 
     return Desk(there)
-
-
-@pytest.fixture
-def meeting() -> Iterator[Path]:
-    """A folder that every account may enter, with a short name."""
-    folder = Path(tempfile.mkdtemp(prefix="desk-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @asynccontextmanager
@@ -228,19 +217,6 @@ def test_sessions_of_logind():
 def screen() -> Iterator[str]:
     with display("1024x768x24") as name:
         yield name
-
-
-def fake_loginctl(folder: Path) -> str:
-    """A ``loginctl`` that says: this account is at the screen. Returns the PATH that finds it."""
-    tool = folder / "bin" / "loginctl"
-    tool.parent.mkdir()
-    tool.write_text(
-        "#!/bin/sh\n"
-        f'[ "$1" = list-sessions ] && echo " 2 {ME} somebody seat0 tty2" && exit\n'
-        f"printf 'User={ME}\\nType=x11\\nActive=yes\\nRemote=no\\nClass=user\\n'\n"
-    )
-    tool.chmod(0o755)
-    return f"{tool.parent}:{os.environ['PATH']}"
 
 
 async def test_a_core_without_a_screen_asks_and_shows_its_banner(screen, meeting, speaking_server, runner, make):

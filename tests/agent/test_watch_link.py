@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from test_service_desk import fake_loginctl, meeting
+from desk_parts import fake_loginctl
 from xvfb_parts import click, clipboard, display, x
 
 from compagnon_agent import banner
@@ -19,7 +19,6 @@ from compagnon_agent.protocol.wire import WireError
 from compagnon_agent.sessions import watching
 from compagnon_agent.sessions.watching import Watching
 
-__all__ = ["meeting"]
 ADDRESS = "https://compagnon.example/w#abcd-efgh-jkmn"
 SESSION = "ab" * 16
 

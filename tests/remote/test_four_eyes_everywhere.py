@@ -10,7 +10,7 @@ import signal
 from urllib.parse import quote_from_bytes
 
 import pytest
-from remote_parts import is_open, until
+from remote_parts import is_open, soon
 from screen_parts import ScreenPage
 from xvfb_parts import x
 
@@ -39,7 +39,7 @@ async def session_of(server, cast, agent, ticket, moderated):
     async def opened(capability, **more):
         sessions = server.services.remote.sessions
         asked = await sessions.open(agent.machine_id, ticket, "Voir", cast.alice, capability=capability, **more)
-        await until(lambda: is_open(server, asked.id), what="the session is open")
+        await soon(lambda: is_open(server, asked.id), what="the session is open")
         await sessions.invite(cast.alice, asked.id, cast.bruno.id)
         return await sessions.get(asked.id)
 
@@ -60,13 +60,13 @@ async def both(cast, page_of):
 async def room_of(server, cast, session):
     calling = server.services.remote.calling
     room = await calling.room(session.id, cast.alice, session.capability, changes=False)
-    await until(lambda: room.connected, what="its agent is there")
+    await soon(lambda: room.connected, what="its agent is there")
     return room
 
 
 async def alone(room, page):
     await page.close()
-    await until(lambda: room.alone, what="one is alone")
+    await soon(lambda: room.alone, what="one is alone")
 
 
 def leaks_of(room):
@@ -105,7 +105,7 @@ class TestScreen:
                 page = ScreenPage(base=server.url, http=http, session_id=session.id, viewer=viewer)
                 stack.push_async_callback(page.close)
                 await page.open()
-                await until(lambda: page.last("welcome"))
+                await soon(lambda: page.last("welcome"))
                 return page
 
             yield make
@@ -121,33 +121,33 @@ class TestScreen:
             await screens.ask_control(session.id, cast.alice)
         assert (alice.picture, leaks) == (None, []), "alone nothing is begun"
         bruno = await look(cast.bruno, session, "b" * 16)
-        await until(lambda: alice.shows(500, 400, BLUE), what="the picture")
+        await soon(lambda: alice.shows(500, 400, BLUE), what="the picture")
         await screens.ask_control(session.id, cast.alice)
-        await until(lambda: (alice.last("control") or {}).get("controller") == cast.alice.id)
+        await soon(lambda: (alice.last("control") or {}).get("controller") == cast.alice.id)
         desktop.order("focus")
         await asyncio.sleep(0.3)
         await alice.say("input", events=[{"what": "text", "text": "un"}])
-        await until(lambda: "typed 'un'" in desktop.told, what="two are there: it is typed")
+        await soon(lambda: "typed 'un'" in desktop.told, what="two are there: it is typed")
         await alice.say("input", events=[{"what": "key", "key": "Shift", "down": True}])
-        await until(lambda: not room._events)
+        await soon(lambda: not room._events)
         await asyncio.sleep(0.3)
         await alone(room, bruno)
         await asyncio.sleep(0.5)
         await x(screen_name, "key", "a")
-        await until(lambda: "typed 'una'" in desktop.told, what=f"no key stays pressed: {desktop.told}")
+        await soon(lambda: "typed 'una'" in desktop.told, what=f"no key stays pressed: {desktop.told}")
         await alice.say("input", events=[{"what": "text", "text": "deux"}])
         await alice.say("input", events=[{"what": "move", "x": 100, "y": 100}])
         await alice.say("pointer", x=100, y=100)
         before = alice.bytes
         desktop.order("background #f0f000")
-        await until(lambda: alice.bytes > before, what="what was begun is still shown")
+        await soon(lambda: alice.bytes > before, what="what was begun is still shown")
         await asyncio.sleep(0.5)
         assert "deux" not in desktop.told
         assert leaks == []
         bruno = await look(cast.bruno, session, "c" * 16)
-        await until(lambda: not room.alone)
+        await soon(lambda: not room.alone)
         await alice.say("input", events=[{"what": "text", "text": "trois"}])
-        await until(lambda: "typed 'unatrois'" in desktop.told, what="what was typed alone is never typed")
+        await soon(lambda: "typed 'unatrois'" in desktop.told, what="what was typed alone is never typed")
         assert alice.last("control")["controller"] == cast.alice.id, "the client is not asked anew"
 
     async def test_coming_and_going_while_typing(self, server, cast, desktop, session_of, look):
@@ -155,9 +155,9 @@ class TestScreen:
         session = await session_of("screen")
         alice = await look(cast.alice, session)
         bruno = await look(cast.bruno, session, "b" * 16)
-        await until(lambda: alice.shows(500, 400, BLUE))
+        await soon(lambda: alice.shows(500, 400, BLUE))
         await screens.ask_control(session.id, cast.alice)
-        await until(lambda: (alice.last("control") or {}).get("controller") == cast.alice.id)
+        await soon(lambda: (alice.last("control") or {}).get("controller") == cast.alice.id)
         room = await room_of(server, cast, session)
         leaks = leaks_of(room)
 
@@ -216,7 +216,7 @@ async def test_files_are_neither_written_nor_taken(server, cast, session_of, bot
         yield b"b" * 900_000
 
     sending = asyncio.create_task(files.put(session.id, alice, token, start=0, length=1_000_000, body=body()))
-    await until(lambda: _part(place) >= 100_000, what="while they are two it arrives")
+    await soon(lambda: _part(place) >= 100_000, what="while they are two it arrives")
     await alone(room, bruno)
     gate.set()
     await asyncio.sleep(1)
@@ -265,15 +265,15 @@ async def test_what_waits_for_the_link_is_not_done_alone(server, cast, agent, se
     os.killpg(agent.process.pid, signal.SIGSTOP)
     try:
         room.agent.dismiss(1012, "cut")
-        await until(lambda: not room.connected)
+        await soon(lambda: not room.connected)
         deleting = asyncio.create_task(files.delete(session.id, cast.alice, key_of(place / "reste.txt"), whole=False))
-        await until(lambda: room._replies, what="it waits for the machine")
+        await soon(lambda: room._replies, what="it waits for the machine")
         await alone(room, bruno)
     finally:
         os.killpg(agent.process.pid, signal.SIGCONT)
     with pytest.raises(Conflict, match="not known"):
         await asyncio.wait_for(deleting, 20)
-    await until(lambda: room.connected)
+    await soon(lambda: room.connected)
     await asyncio.sleep(0.5)
     assert (place / "reste.txt").exists()
 
@@ -335,7 +335,7 @@ async def test_who_is_alone_may_still_close_a_tunnels_connection(server, cast, s
         await end.write(b"x")
         await end.read()
         await alone(room, bruno)
-    await until(lambda: not any(one.live for one in room.connections))
+    await soon(lambda: not any(one.live for one in room.connections))
 
 
 # -- processes, logs, chat

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from remote_parts import Ear, Watcher, until
+from remote_parts import Ear, Watcher, soon
 from xvfb_parts import click, clipboard
 
 from compagnon.errors import Conflict, NotFound, TooMany
@@ -68,13 +68,13 @@ class TestOnAScreen:
         await alice.see("bonjour")
         await click(screen_name, "^Compagnon$", 190, 25)
         remote = server.services.remote
-        await until(lambda: remote.sessions.links(session.id), what="a link is made")
+        await soon(lambda: remote.sessions.links(session.id), what="a link is made")
         (link,) = await remote.sessions.links(session.id)
         assert link.created_by is None
         await click(screen_name, "^Compagnon$", 57, 86)
         address = await clipboard(screen_name)
         watcher = await opened(server, session, address)
-        await until(lambda: b"bonjour" in watcher.output, what="the phone shows the terminal")
+        await soon(lambda: b"bonjour" in watcher.output, what="the phone shows the terminal")
         side = (await (await client_for(cast.alice)).get(f"/sessions/{session.id}/side")).text
         assert "demandé sur la machine" in side
         assert address.partition("#")[2] not in side
@@ -91,7 +91,7 @@ class TestOnAScreen:
         await asyncio.sleep(1)
         assert [one.id for one in await remote.sessions.links(session.id)] == [link.id]
         await watcher.socket.send(json.dumps({"type": "stop"}))
-        await until(lambda: alice.last("ended"), what="the client's Stop ends it from the phone too")
+        await soon(lambda: alice.last("ended"), what="the client's Stop ends it from the phone too")
         await watcher.close()
 
 
@@ -127,13 +127,16 @@ async def test_a_new_one_takes_the_place_of_the_one_before_and_leaves_the_member
     await links.make(cast.alice, session.id, 60)
     first, _ = await links.make_at_machine(machine, session.id)
     watcher = await opened(server, session, first)
-    await until(lambda: watcher.last("welcome"))
+    await soon(lambda: watcher.last("welcome"))
     second, _ = await links.make_at_machine(machine, session.id)
-    await until(lambda: watcher.closed is not None, what="who came by the first is out")
+    await soon(lambda: watcher.closed is not None, what="who came by the first is out")
     with pytest.raises(NotFound):
         await links.find(first.partition("#")[2], "192.0.2.1")
     assert await links.find(second.partition("#")[2], "192.0.2.1")
-    assert [link.created_by for link in await server.services.remote.sessions.links(session.id)] == ["Alice", None]
+    assert [link.created_by for link in await server.services.remote.sessions.links(session.id)] == [
+        cast.alice.name,
+        None,
+    ]
 
 
 async def test_it_ends_with_the_session_and_with_the_consent(server, links, machine, session):
@@ -164,7 +167,7 @@ async def answer_to(server, connection, session_id):
         told = [messages.decode(text) for text in connection.wire.heard if text]
         return [one for one in told if getattr(one, "request_id", "") == request.request_id]
 
-    await until(answers, what="an answer, whatever it is")
+    await soon(answers, what="an answer, whatever it is")
     return answers()[0]
 
 
@@ -183,7 +186,7 @@ async def test_a_session_that_is_no_terminal(server, cast, agent, ticket, links,
     async def is_open():
         return (await sessions.get(asked.id)).state.value == "open"
 
-    await until(is_open)
+    await soon(is_open)
     with pytest.raises(Conflict):
         await links.make_at_machine(machine, asked.id)
 

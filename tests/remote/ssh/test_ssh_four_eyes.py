@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from remote_parts import until
+from remote_parts import soon
 
 from compagnon.errors import Conflict
 from remote.files.model import Look, Place
@@ -29,7 +29,7 @@ async def session_of(server, cast, ssh, known, ticket, moderated):
 
     async def opened(capability):
         session = await sessions.open(known.machine_id, ticket, "Regarder", cast.alice, capability=capability)
-        await until(lambda: server.services.remote.link.consents(known.machine_id))
+        await soon(lambda: server.services.remote.link.consents(known.machine_id))
         asked = Asked(machine_id=known.machine_id, ticket_id=ticket, session_id=session.id)
         await ssh.consents.record(cast.alice, asked, how=How.PHONE, person="Mme Le Goff")
 
@@ -37,7 +37,7 @@ async def session_of(server, cast, ssh, known, ticket, moderated):
             room = sessions._rooms.get(session.id)
             return room is not None and room.connected
 
-        await until(attached, what="the session is open")
+        await soon(attached, what="the session is open")
         await sessions.invite(cast.alice, session.id, cast.bruno.id)
         return await sessions.get(session.id), sessions._rooms.get(session.id)
 
@@ -48,14 +48,14 @@ async def test_keys_in_a_devices_terminal_wait(server, cast, sshd, session_of, p
     session, room = await session_of("terminal")
     alice = await page_of(cast.alice, session)
     await alice.type("touch ~/SEULE; echo fi''ni\r")
-    await until(lambda: alice.last("hold"))
+    await soon(lambda: alice.last("hold"))
     await asyncio.sleep(0.5)
     assert (room.stream.written, (sshd.home / "SEULE").exists()) == (0, False)
     bruno = await page_of(cast.bruno, session, viewer="b" * 16)
     await alice.see("fini")
     assert (sshd.home / "SEULE").exists()
     await bruno.close()
-    await until(lambda: room.alone)
+    await soon(lambda: room.alone)
     written = room.stream.written
     await alice.type("touch ~/ENCORE\r")
     await asyncio.sleep(0.5)
@@ -82,7 +82,7 @@ async def test_files_over_sftp_are_neither_written_nor_taken(server, cast, sshd,
     bruno = await page_of(cast.bruno, session, viewer="b" * 16)
     await files.put_begin(session.id, cast.alice, place)
     await bruno.close()
-    await until(lambda: room.alone)
+    await soon(lambda: room.alone)
 
     async def body():
         yield b"neuf"
@@ -104,7 +104,7 @@ async def test_the_agents_installation_waits_for_the_second(server, cast, ssh, k
     async def is_open():
         return (await sessions.get(session.id)).state is SessionState.OPEN
 
-    await until(is_open)
+    await soon(is_open)
     alice = await page_of(cast.alice, session)
     await asyncio.sleep(1.5)
     assert not (sshd.home / "BEGUN").exists()
@@ -114,7 +114,7 @@ async def test_the_agents_installation_waits_for_the_second(server, cast, ssh, k
     assert await is_open(), "it waits longer than a shell may be without a process"
     await sessions.invite(cast.alice, session.id, cast.bruno.id)
     await page_of(cast.bruno, session, viewer="b" * 16)
-    await until(lambda: (sshd.home / "BEGUN").exists(), what="it begins once they are two")
+    await soon(lambda: (sshd.home / "BEGUN").exists(), what="it begins once they are two")
     await alice.see("installer begun")
 
 
@@ -126,9 +126,9 @@ async def test_an_installation_that_is_stopped_before_the_second_came_never_begi
     session = await ssh.bootstrap.install(
         cast.alice, known, ticket, "Installer l'agent", how=How.PHONE, person="Mme Le Goff"
     )
-    await until(lambda: session.id in ssh.agents.serving)
+    await soon(lambda: session.id in ssh.agents.serving)
     await sessions.end(session.id, EndReason.MEMBER)
-    await until(lambda: session.id not in ssh.agents.serving, what="nothing waits any more")
+    await soon(lambda: session.id not in ssh.agents.serving, what="nothing waits any more")
     assert not (sshd.home / "BEGUN").exists()
 
 
