@@ -69,7 +69,10 @@ class ParticipantRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """``short_code`` is compared by voice before the client says yes; ``driver_id`` holds the keyboard."""
+    """``short_code`` is compared by voice before the client says yes; ``driver_id`` holds the keyboard.
+
+    ``end_detail`` is what the machine said about its end, in its own words.
+    """
 
     id: str
     machine_id: int
@@ -91,6 +94,7 @@ class Session:
     ended_at: datetime | None
     end_reason: EndReason | None
     recorded: bool
+    end_detail: str = ""
 
     def __post_init__(self) -> None:  # rows come from PostgreSQL as text
         object.__setattr__(self, "capability", Capability(self.capability))

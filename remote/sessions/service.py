@@ -16,6 +16,7 @@ from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
 from procedures.ports import TicketGate
 from remote.control.link import AgentLink
+from remote.machines import bounds
 from remote.machines.model import Machine, MachineState
 from remote.sessions import people_store, store
 from remote.sessions.model import (
@@ -236,10 +237,11 @@ class Sessions(People):
 
     async def _end(self, session: Session, reason: EndReason, actor: Actor, detail: str) -> bool:
         async with self._db.transaction() as conn:
-            if not await store.end(conn, session.id, session.state, reason):
+            detail = bounds.text(detail, 500)
+            if not await store.end(conn, session.id, session.state, reason, detail):
                 return False
             await people_store.revoke_all(conn, session.id)
-            details = {"reason": reason.value, "detail": detail[:500], "state": session.state.value}
+            details = {"reason": reason.value, "detail": detail, "state": session.state.value}
             await tell(conn, session, "ended", actor, details)
         return True
 

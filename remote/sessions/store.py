@@ -14,7 +14,7 @@ COLUMNS = """
 s.id, s.machine_id, m.name AS machine_name, m.client_id, s.ticket_id, s.reason, s.capability, s.target,
 s.state, s.short_code,
 s.requested_by, p.name AS requested_by_name, s.driver_id, s.requested_at, s.granted_until, s.consent_by, s.opened_at,
-s.ended_at, s.end_reason, EXISTS (SELECT FROM recordings r WHERE r.session_id = s.id) AS recorded
+s.ended_at, s.end_reason, s.end_detail, EXISTS (SELECT FROM recordings r WHERE r.session_id = s.id) AS recorded
 """
 FROM = "FROM remote_sessions s JOIN machines m ON m.id = s.machine_id JOIN members p ON p.id = s.requested_by"
 GET = f"SELECT {COLUMNS} {FROM} WHERE s.id = %(id)s"
@@ -45,7 +45,7 @@ UPDATE remote_sessions SET state = 'open', opened_at = now(), granted_until = %(
 WHERE id = %(id)s AND state = 'consenting'
 """
 END = """
-UPDATE remote_sessions SET state = 'ended', ended_at = now(), end_reason = %(reason)s
+UPDATE remote_sessions SET state = 'ended', ended_at = now(), end_reason = %(reason)s, end_detail = %(detail)s
 WHERE id = %(id)s AND state = %(old)s
 """
 HELD = "UPDATE remote_sessions SET held_at = now() WHERE id = ANY(%(ids)s) AND state = 'open'"
@@ -136,8 +136,10 @@ async def granted(conn: Connection, session_id: str, *, until: datetime | None, 
     return (await conn.execute(GRANTED, {"id": session_id, "until": until, "by": by})).rowcount == 1
 
 
-async def end(conn: Connection, session_id: str, old: SessionState, reason: EndReason) -> bool:
-    return (await conn.execute(END, {"id": session_id, "old": old, "reason": reason})).rowcount == 1
+async def end(conn: Connection, session_id: str, old: SessionState, reason: EndReason, detail: str = "") -> bool:
+    """``detail``: at most 500 characters."""
+    values = {"id": session_id, "old": old, "reason": reason, "detail": detail}
+    return (await conn.execute(END, values)).rowcount == 1
 
 
 async def held(conn: Connection, session_ids: list[str]) -> None:

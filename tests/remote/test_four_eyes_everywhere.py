@@ -396,6 +396,4 @@ async def test_the_pages_say_what_is_stopped(server, cast, session_of, page_of, 
     session = await session_of("processes")
     await page_of(cast.alice, session)
     alice = await client_for(cast.alice)
-    assert "rien de ce qui est demandé n'atteint la machine" in (
-        await alice.get(f"/sessions/{session.id}/side")
-    ).text.replace("&#39;", "'")
+    assert "rien de ce qui est demandé n’atteint la machine" in (await alice.get(f"/sessions/{session.id}/side")).text

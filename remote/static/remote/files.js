@@ -192,7 +192,7 @@ function draw(upload) {
 function words(upload) {
   if (upload.state === "failed") return upload.problem || texts.failed;
   if (upload.state === "asking") {
-    const when = upload.present.modified ? new Date(upload.present.modified * 1000).toLocaleString(document.documentElement.lang) : "";
+    const when = upload.present.modified ? new Date(upload.present.modified * 1000).toLocaleString(document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang) : "";
     return fill(texts.exists, { s: size(upload.present.size || 0), d: when });
   }
   if (upload.state === "done") return `${size(upload.file.size)} · ${texts.done.replace("%s", upload.sum)}`;

@@ -16,8 +16,8 @@ function start() {
   const lines = part("log-lines");
   const box = part("log-box");
   const units = new Set();
-  const when = new Intl.DateTimeFormat(texts.locale, { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-  const long = new Intl.DateTimeFormat(texts.locale, { year: "2-digit", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const when = new Intl.DateTimeFormat(texts.locale === "en" ? "en-GB" : texts.locale, { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const long = new Intl.DateTimeFormat(texts.locale === "en" ? "en-GB" : texts.locale, { year: "2-digit", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const moment = (at) => (new Date(at).getFullYear() === new Date().getFullYear() ? when : long).format(at);
   let older = "";
   let newer = "";

@@ -20,3 +20,6 @@ CREATE TABLE machine_records (
     CHECK ((broken IS NULL) = (whole_at IS NULL) AND (broken IS NULL) = (noticed_at IS NULL))
 );
 CREATE INDEX machine_records_broken ON machine_records (noticed_at) WHERE broken IS NOT NULL;
+
+-- What the machine said when a session did not open, or what else is known about its end.
+ALTER TABLE remote_sessions ADD COLUMN end_detail text NOT NULL DEFAULT '' CHECK (length(end_detail) <= 500);
