@@ -89,7 +89,7 @@ class Control:
         self._collected: datetime | None = None
         self.status = Status()
         self.rotation = Rotation(agent.identity, agent.audit, agent.outbox)
-        self._start = secrets.token_hex(4)
+        self._told_record = ("", "")
         agent.send = self._send
 
     async def run(self) -> None:
@@ -261,12 +261,17 @@ class Control:
             if facts is not None:
                 found = Facts(collected=clock.now(), facts=facts)
                 self._agent.outbox.put(found, likeness=likeness(facts, self._wanted()))
-            audit = self._agent.audit
-            told = messages.AuditHead(head=audit.head, number=audit.number)
-            self._agent.outbox.put(told, likeness=f"{self._today()} {self._start} {audit.head}")
+            self._tell_record()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._agent.settings.facts_every):
                     await self._facts_wanted.wait()
+
+    def _tell_record(self) -> None:
+        """Not through the queue: only how it is now counts, and a store that was put back might not deliver it."""
+        audit = self._agent.audit
+        if self._told_record != (audit.head, self._today()):
+            self._send(messages.AuditHead(head=audit.head, number=audit.number))
+            self._told_record = (audit.head, self._today())
 
     async def _attend_updates(self, serving: asyncio.Event) -> None:
         await serving.wait()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .clock import Clock
-from .protocol.messages import AuditHead, CheckReport, Dropped, Facts, Message, Policy, Queued, encode
+from .protocol.messages import CheckReport, Dropped, Facts, Message, Policy, Queued, encode
 from .protocol.terms import MAX_AGE
 from .protocol.wire import loads
 
@@ -34,7 +34,7 @@ class Bounds:
     age: timedelta = timedelta(days=14)
 
 
-LATEST = (AuditHead.TYPE, Facts.TYPE, Policy.TYPE)
+LATEST = (Facts.TYPE, Policy.TYPE)
 """Of these only the newest is worth telling."""
 
 _SCHEMA = """

@@ -111,10 +111,8 @@ class Reported:
 
 
 class RecordChange(StrEnum):
-    """What an agent's own record has become since it was told about."""
+    """What was done to an agent's own record since it was told about."""
 
-    SAME = "same"
-    GROWN = "grown"
     CUT = "cut"
     REWRITTEN = "rewritten"
 
@@ -153,18 +151,14 @@ class BrokenRecord:
         object.__setattr__(self, "kind", RecordChange(self.kind))
 
 
-def record_change(known: KnownRecord, number: int, head: str) -> RecordChange:
-    """Numbers only count up, and a line never changes."""
-    if number < known.number:
-        return RecordChange.CUT
-    if number > known.number:
-        return RecordChange.GROWN
-    return RecordChange.SAME if head == known.head else RecordChange.REWRITTEN
+def record_change(known: KnownRecord, shown: str, *, gone: bool) -> RecordChange | None:
+    """What the line that the machine shows under the known number tells; None: all is well.
 
-
-def follows(known: KnownRecord, shown: str, *, gone: bool) -> bool:
-    """Whether the line that was told is still there, or so old that the machine does not keep its file any more."""
-    return shown == known.head or (gone and not shown)
+    ``shown`` is empty when there is none; ``gone``: so old that the machine does not keep its file any more.
+    """
+    if shown == known.head or (gone and not shown):
+        return None
+    return RecordChange.REWRITTEN if shown else RecordChange.CUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

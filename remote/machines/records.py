@@ -1,8 +1,8 @@
 """Whether an agent's own record of what was done on its machine is still the one that it told about.
 
-An agent tells number and hash of its record's last line. A lower number than before, or another hash under the same
-number, is another record. A higher number is believed once the agent has shown that the line it told before is still
-there. The server can only compare what an agent says: one whose program was changed as well may say anything.
+An agent tells number and hash of its record's last line. When that is not what it told before it is asked for the line
+that it told then: with that still there, the record has grown (or the message came late); without, it was cut or
+written anew. The server can only compare what an agent says: one whose program was changed as well may say anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from remote.machines.model import (
     KnownRecord,
     Machine,
     RecordChange,
-    follows,
+    now,
     record_change,
 )
 
@@ -40,16 +40,22 @@ class Records:
     def listen(self, link: Lines) -> None:
         """Hear what the agents tell about their records, and ask them to show it."""
 
-        async def told(conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> None:
-            asked = await self.told(conn, machine, message, at)
-            if asked is not None:  # the answer waits for this transaction, which holds the machine's row
+        async def told(machine: Machine, message: messages.AuditHead) -> None:
+            async with self._db.transaction() as conn:
+                asked = await self.told(conn, machine, message, now())
+            if asked is not None:
                 link.tell_later(machine.id, messages.AuditQuery(number=asked))
 
-        link.inbox.inside(messages.AuditHead, told)
+        async def once(conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> None:
+            """Out of the queue of an agent that does not count its lines."""
+            await records_store.last_told(conn, machine.id, message.head, at)
+
+        link.handle(messages.AuditHead, told)
+        link.inbox.inside(messages.AuditHead, once)
         link.handle(messages.AuditLine, self.shown)
 
     async def told(self, conn: Connection, machine: Machine, message: messages.AuditHead, at: datetime) -> int | None:
-        """The end of a record. Gives the number of the line that the agent must show for it to be believed."""
+        """The end of a record. Gives the number of the line that the agent must show, when it is not what it was."""
         await records_store.last_told(conn, machine.id, message.head, at)
         if not message.number and message.head != EMPTY_RECORD:  # an agent that does not count: nothing to compare
             return None
@@ -58,12 +64,9 @@ class Records:
         known = await records_store.known(conn, machine.id)
         if known is None:
             return None
-        change = record_change(known, message.number, message.head)
-        if change is RecordChange.GROWN and known.number:
+        if known.number and (message.number, message.head) != (known.number, known.head):
             await records_store.claim(conn, machine.id, message.number, message.head, at)
             return known.number
-        if change in {RecordChange.CUT, RecordChange.REWRITTEN}:
-            await self._break(conn, machine, change, known, message.number)
         await records_store.move(conn, machine.id, message.number, message.head, at)
         return None
 
@@ -74,8 +77,11 @@ class Records:
             if known is None or known.claimed is None or message.number != known.number:
                 return  # nobody asks for that (any more)
             number, head, at = known.claimed
-            if not follows(known, message.hash, gone=message.gone):
-                await self._break(conn, machine, RecordChange.REWRITTEN, known, number)
+            change = record_change(known, message.hash, gone=message.gone)
+            if change is not None:
+                await self._break(conn, machine, change, known, number)
+            elif number <= known.number:  # what was told came late: more has been told since
+                number, head, at = known.number, known.head, known.told_at
             await records_store.move(conn, machine.id, number, head, at)
 
     async def _break(

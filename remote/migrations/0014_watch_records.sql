@@ -16,7 +16,6 @@ CREATE TABLE machine_records (
     whole_at timestamptz,
     noticed_at timestamptz,
     CHECK ((claimed_number IS NULL) = (claimed_head IS NULL) AND (claimed_number IS NULL) = (claimed_at IS NULL)),
-    CHECK (claimed_number IS NULL OR claimed_number > number),
     CHECK ((broken IS NULL) = (whole_at IS NULL) AND (broken IS NULL) = (noticed_at IS NULL))
 );
 CREATE INDEX machine_records_broken ON machine_records (noticed_at) WHERE broken IS NOT NULL;

@@ -265,7 +265,11 @@ def examples() -> list[messages.Message]:
         messages.Queued(queue=uid, number=3, age=60, message={"v": 1, "type": "facts_request"}),
         messages.Kept(queue=uid, number=3),
         messages.Dropped(counts={"check_report": 2}),
-        messages.AuditHead(head="0" * 64),
+        messages.AuditHead(head="0" * 64, number=3),
+        messages.AuditQuery(number=3),
+        messages.AuditLine(number=3, hash="0" * 64),
+        messages.WatchRequest(request_id=uid, session_id=session),
+        messages.WatchLink(request_id=uid, address="https://compagnon.example/w#a", seconds=60),
         messages.Schedule(environment="poste", version=3, period=1800, checks=(check,)),
         messages.CheckNow(request_id=uid),
         messages.CheckReport(

@@ -14,20 +14,16 @@ from compagnon_agent import audit
 from compagnon_agent.audit import AUDIT_FILE, AuditLog
 from compagnon_agent.protocol import messages
 from compagnon_agent.protocol.wire import loads
-from remote.machines.model import KnownRecord, RecordChange, follows, now, record_change
+from remote.machines.model import KnownRecord, RecordChange, now, record_change
 
 KNOWN = KnownRecord(number=5, head="a" * 64, told_at=now(), claimed_number=None, claimed_head=None, claimed_at=None)
 
 
 def test_what_a_record_has_become():
-    assert record_change(KNOWN, 5, "a" * 64) is RecordChange.SAME
-    assert record_change(KNOWN, 6, "b" * 64) is RecordChange.GROWN
-    assert record_change(KNOWN, 4, "a" * 64) is RecordChange.CUT
-    assert record_change(KNOWN, 5, "b" * 64) is RecordChange.REWRITTEN
-    assert follows(KNOWN, "a" * 64, gone=False)
-    assert follows(KNOWN, "", gone=True)
-    assert not follows(KNOWN, "", gone=False)
-    assert not follows(KNOWN, "b" * 64, gone=True)
+    assert record_change(KNOWN, "a" * 64, gone=False) is None
+    assert record_change(KNOWN, "", gone=True) is None
+    assert record_change(KNOWN, "", gone=False) is RecordChange.CUT
+    assert record_change(KNOWN, "b" * 64, gone=True) is RecordChange.REWRITTEN
 
 
 async def row(server, machine_id):
@@ -239,20 +235,24 @@ async def _broken(records, machine_id):
 # -- what a hostile agent, an old one, or several connections may say
 
 
-def queued(number, head, *, queue, place):
-    told = messages.AuditHead(head=head, number=number)
-    return messages.Queued(queue=queue, number=place, age=0, message=loads(messages.encode(told), limit=2**20))
+@pytest.fixture
+def said(server, intruder):
+    """``await said(number, head)``: the hostile machine tells the end of its record."""
+
+    async def say(number, head):
+        await server.services.remote.link.received(intruder, messages.AuditHead(head=head, number=number))
+
+    return say
 
 
 @pytest.fixture
-def said(server, intruder):
-    """``await said(number, head)``: the hostile machine tells the end of its record; ``asked`` is what it must show."""
-    link, queue, place = server.services.remote.link, str(uuid.uuid4()), iter(range(1, 1000))
+def shows(server, intruder):
+    """``await shows(number, hash)``: it says what its record holds under that number."""
 
-    async def say(number, head, *, connection=intruder, queue=queue):
-        await link.received(connection, queued(number, head, queue=queue, place=next(place)))
+    async def show(number, hash_="", *, gone=False):
+        await server.services.remote.link.received(intruder, messages.AuditLine(number=number, hash=hash_, gone=gone))
 
-    return say
+    return show
 
 
 def asked(intruder):
@@ -260,69 +260,85 @@ def asked(intruder):
     return [message.number for message in found if isinstance(message, messages.AuditQuery)]
 
 
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+
+
 async def test_an_agent_that_does_not_count_alarms_nobody(server, said, intruder):
-    for head in ("a" * 64, "b" * 64):
-        await said(0, head)
+    link = server.services.remote.link
+    told = loads(messages.encode(messages.AuditHead(head=A)), limit=2**20)
+    await link.received(intruder, messages.Queued(queue=str(uuid.uuid4()), number=1, age=0, message=told))
+    assert (await link.machines.reported(intruder.machine.id))[1].audit_head == A
+    await said(0, B)
     assert await row(server, intruder.machine.id) is None
-    await said(4, "c" * 64)
-    await said(0, "d" * 64)  # back to an older version
-    await said(4, "c" * 64)
-    assert (await row(server, intruder.machine.id))[3] is None
+    await said(4, C)
+    await said(0, B)  # back to an older version
+    await said(4, C)
+    assert await row(server, intruder.machine.id) == (4, C, None, None)
+    assert asked(intruder) == []
 
 
-async def test_answers_that_nobody_asked_for_do_nothing(server, said, intruder):
-    link, machine_id = server.services.remote.link, intruder.machine.id
-    await link.received(intruder, messages.AuditLine(number=3, hash="a" * 64))
+async def test_answers_that_nobody_asked_for_do_nothing(server, said, shows, intruder):
+    machine_id = intruder.machine.id
+    await shows(3, A)
     assert await row(server, machine_id) is None
-    await said(3, "a" * 64)
-    await link.received(intruder, messages.AuditLine(number=3, hash="f" * 64))
-    assert (await row(server, machine_id))[:3] == (3, "a" * 64, None)
-    await said(9, "b" * 64)
+    await said(3, A)
+    await shows(3, B)
+    assert await row(server, machine_id) == (3, A, None, None)
+    await said(9, B)
     await soon(lambda: asked(intruder) == [3])
-    assert (await row(server, machine_id))[:3] == (3, "a" * 64, 9), "not believed yet"
+    assert await row(server, machine_id) == (3, A, 9, None), "not believed yet"
     for number in (2, 9, 10**15):
-        await link.received(intruder, messages.AuditLine(number=number, hash="f" * 64))
+        await shows(number, B)
     assert (await row(server, machine_id))[3] is None
-    await link.received(intruder, messages.AuditLine(number=3, hash="a" * 64))
-    assert await row(server, machine_id) == (9, "b" * 64, None, None)
+    await shows(3, A)
+    assert await row(server, machine_id) == (9, B, None, None)
 
 
-async def test_growth_that_is_never_shown_is_never_believed(server, said, intruder):
-    await said(3, "a" * 64)
+async def test_growth_that_is_never_shown_is_never_believed(server, said, shows, intruder):
+    await said(3, A)
     for number in range(4, 9):
-        await said(number, "b" * 64)
-    assert (await row(server, intruder.machine.id))[:2] == (3, "a" * 64)
-    await said(3, "c" * 64)
-    assert (await row(server, intruder.machine.id))[3] == "rewritten"
+        await said(number, B)
+    assert await row(server, intruder.machine.id) == (3, A, 8, None)
+    await shows(3, C)
+    assert await row(server, intruder.machine.id) == (8, B, None, "rewritten")
 
 
-async def test_a_flood_of_other_records_is_said_once(server, said, intruder):
-    await said(50, "a" * 64)
-    for number in range(49, 9, -1):
-        await said(number, "b" * 64)
+async def test_what_comes_late_is_no_alarm(server, said, shows, intruder):
+    """Told on a connection that was cut, dealt with after what was told on the next one."""
+    await said(3, A)
+    await said(7, B)
+    await shows(3, A)
+    for number, head in ((5, C), (3, A)):
+        await said(number, head)
+        await shows(7, B)
+        assert await row(server, intruder.machine.id) == (7, B, None, None)
+    assert await written(server, intruder.machine.id, "history") == []
+
+
+async def test_a_flood_of_other_records_is_said_once(server, said, shows, intruder):
+    await said(50, A)
+    for number in range(49, 29, -1):
+        before = (await row(server, intruder.machine.id))[0]
+        await said(number, B)
+        await shows(before)
     assert await written(server, intruder.machine.id, "history") == ["record_cut"]
     assert await written(server, intruder.machine.id, "audit") == ["machine.record_cut"]
 
 
-async def test_two_connections_at_once_are_dealt_with_one_after_the_other(server, said, intruder):
+async def test_many_at_once_are_dealt_with_one_after_the_other(server, said, shows, intruder):
     """Two agents with the same key (a copied disk) tell different records at the same moment."""
-    await said(10, "a" * 64)
-    other = str(uuid.uuid4())
-    await asyncio.gather(
-        *(said(10, "a" * 64) for _ in range(6)), *(said(number, "b" * 64, queue=other) for number in (7, 8, 9, 10, 11))
-    )
+    await said(10, A)
+    await asyncio.gather(*(said(number, B) for number in range(5, 16)), *(said(10, A) for _ in range(6)))
+    await asyncio.gather(*(shows(10, C) for _ in range(8)), *(said(10, A) for _ in range(3)))
+    await said(11, C)
+    await shows((await row(server, intruder.machine.id))[0], "d" * 64)
     assert (await row(server, intruder.machine.id))[3] in {"cut", "rewritten"}
     assert len(await written(server, intruder.machine.id, "audit")) == 1
 
 
-async def test_two_connections_that_tell_the_same_growth(server, said, intruder):
-    link, machine_id = server.services.remote.link, intruder.machine.id
-    await said(10, "a" * 64)
-    await said(20, "b" * 64)
-    answer = messages.AuditLine(number=10, hash="a" * 64)
-    await asyncio.gather(*(link.received(intruder, answer) for _ in range(5)), said(20, "b" * 64), said(21, "c" * 64))
-    await soon(lambda: asked(intruder))
-    for number, head in ((10, "a" * 64), (20, "b" * 64)):
-        await link.received(intruder, messages.AuditLine(number=number, hash=head))
-    assert (await row(server, machine_id))[3] is None
-    assert (await row(server, machine_id))[0] in {20, 21}
+async def test_the_same_growth_told_and_shown_by_two_connections(server, said, shows, intruder):
+    await said(10, A)
+    await asyncio.gather(*(said(20, B) for _ in range(3)), said(21, C))
+    await asyncio.gather(*(shows(10, A) for _ in range(5)))
+    known = await row(server, intruder.machine.id)
+    assert known in ((20, B, None, None), (21, C, None, None))

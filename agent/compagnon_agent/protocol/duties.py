@@ -49,7 +49,7 @@ class Queued(Message):
 
     ``queue`` names the queue, made with the agent's store; ``number`` counts up in it and goes out in that order.
     ``age``: how long ago it happened. ``message``: one of facts, policy, check_report, consent_withdrawn,
-    session_ended, audit_head and dropped, as it would go out by itself.
+    session_ended and dropped, as it would go out by itself.
     """
 
     TYPE: ClassVar[str] = "queued"
@@ -83,7 +83,7 @@ class Dropped(Message):
 class AuditHead(Message):
     """Agent: the hash of the last line of its own record, and that line's ``number`` (0: not told).
 
-    Numbers only count up: a lower one than was told before, or another hash under the same number, is another record.
+    Numbers only count up, and a line never changes: what was told once is in the record for ever.
     """
 
     TYPE: ClassVar[str] = "audit_head"
@@ -93,7 +93,7 @@ class AuditHead(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery(Message):
-    """Server: what is the line of that number in your record now? Asked when the record has grown since it was told."""
+    """Server: what is the line of that number in your record now? Asked when its end is not what was told before."""
 
     TYPE: ClassVar[str] = "audit_query"
     number: Annotated[int, integer(1, MAX_ID)]
