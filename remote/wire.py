@@ -102,6 +102,11 @@ class Wire:
         _leaving.add(task)
         task.add_done_callback(_leaving.discard)
 
+    def drop(self, code: int, reason: str) -> None:
+        """Close it at once: its peer has gone elsewhere, and whoever waits to send to it is not to wait any longer."""
+        self.dismiss(code, reason)
+        self._abort()
+
     async def _leave(self, code: int, reason: str, last: str | bytes | None) -> None:
         with contextlib.suppress(Closed):
             if last is not None:

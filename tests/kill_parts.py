@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from compagnon.app.wiring import Services, build_services, running
 from compagnon.audit import Actor, verify
 from compagnon.settings import Settings
 from remote.recordings import cast as recording_file
+from remote.recordings.files import opened
 from tickets.desk.model import NewTicket
 
 SECRET = "k" * 40
@@ -109,7 +111,7 @@ class World:
             return (await self.alice.post(f"/sessions/{session_id}/ticket")).json()["state"] == "open"
 
         await until(is_open, what="the session is open")
-        page = Page(base=self.up.url, http=self.alice, session_id=session_id)
+        page = Page(base=base or self.up.url, http=self.alice, session_id=session_id)
         await page.open()
         await until(lambda: page.last("welcome"), what="the page is welcome")
         return page
@@ -120,20 +122,35 @@ class World:
     def recorded(self) -> bytes:
         """The output in the one recording there is, read and its chain verified up to its last whole line."""
         (file,) = (self.up.data / "recordings").rglob("*.cast")
-        lines = file.read_bytes().splitlines(keepends=True)
+        return self._output(file)
+
+    def recorded_of(self, session_id: str) -> bytes:
+        """The same for one of several sessions, also when it is over."""
+        (file,) = (self.up.data / "recordings").rglob(f"{session_id}.cast*")
+        return self._output(file)
+
+    def _output(self, file: Path) -> bytes:
+        with opened(file) as recording:
+            lines = recording.read().splitlines(keepends=True)
         return b"".join(chunk.output for chunk, _ in recording_file.read(iter(lines)))
 
 
 @asynccontextmanager
 async def world(
-    up: Up, folder: Path, *, database: str, procedures: Sequence[str] = (), through: str = ""
+    up: Up,
+    folder: Path,
+    *,
+    database: str,
+    procedures: Sequence[str] = (),
+    through: str = "",
+    agents_python: Sequence[str] = (sys.executable,),
 ) -> AsyncIterator[World]:
     """Everything started; ``procedures`` (texts) are in force. ``through``: the address that agents and pages know."""
     up.environ = {**up.environ, "COMPAGNON_SECRET_KEY": SECRET}
     await asyncio.to_thread(up.started)
     settings = Settings.load({}, data_dir=up.data, secret_key=SECRET, port=up.port, database_url=database)
     built = build_services(settings, database)
-    agent = Agent(folder=folder)
+    agent = Agent(folder=folder, command=agents_python)
     folder.mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
         async with running(built, background=False):

@@ -10,11 +10,13 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.uri import parse_uri
 
-from . import __version__
+from . import __version__, reaching
 from .identity import KEY_FILE, Identity
 from .protocol.messages import (
     MAX_MESSAGE,
@@ -31,10 +33,11 @@ from .protocol.messages import (
 from .protocol.signing import NONCE_LENGTH, agent_proof, long_fingerprint, server_proof
 from .protocol.wire import WireError
 from .signer import Here, Signer
-from .web import PROXY
+from .web import PROXY, direct
 
 OPEN_TIMEOUT = 15.0
 HANDSHAKE_TIMEOUT = 15.0
+CLOSE_TIMEOUT = 2.0
 PROTOCOL_ERROR = 4000
 NOT_AUTHENTICATED = 4001
 NOT_TRUSTED = 4003
@@ -75,19 +78,47 @@ class Handshake:
 @asynccontextmanager
 async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]:
     """A WebSocket to ``path``, through the proxy that ``COMPAGNON_AGENT_PROXY`` or the usual variables name, if any."""
-    async with connect(
-        identity.websocket(path),
-        proxy=os.environ.get(PROXY) or True,
+    socket = await _opened(identity.websocket(path))
+    try:
+        yield socket
+    finally:
+        await _hang_up(socket)
+
+
+async def _hang_up(socket: ClientConnection) -> None:
+    """In order, if the other side hears it: over a dead link whose buffers are full even ``close`` waits for ever."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await socket.close()
+    except TimeoutError:
+        socket.transport.abort()
+
+
+async def _opened(address: str) -> ClientConnection:
+    uri = parse_uri(address)
+    if direct(uri.host, uri.port):
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            reached = await reaching.reached(uri.host, uri.port)
+        try:
+            return await _connect(address, sock=reached, proxy=None)
+        except ValueError:
+            pass  # a redirection, which is followed only on a connection of its own
+    return await _connect(address, proxy=os.environ.get(PROXY) or True)
+
+
+def _connect(address: str, **how: Any) -> connect:  # noqa: ANN401 - the arguments of ``connect``
+    return connect(
+        address,
         max_size=MAX_MESSAGE,
         max_queue=16,
         write_limit=64 * 1024,
         compression=None,
         ping_interval=None,
         open_timeout=OPEN_TIMEOUT,
-        close_timeout=2,
+        close_timeout=CLOSE_TIMEOUT,
         user_agent_header=f"compagnon-agent/{__version__}",
-    ) as socket:
-        yield socket
+        **how,
+    )
 
 
 async def shake_hands(

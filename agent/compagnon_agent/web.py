@@ -20,3 +20,12 @@ def opened(request: urllib.request.Request, timeout: float) -> HTTPResponse:
     proxies = urllib.request.ProxyHandler({"http": given, "https": given} if given else None)
     answer: HTTPResponse = urllib.request.build_opener(proxies).open(request, timeout=timeout)
     return answer
+
+
+def direct(host: str, port: int) -> bool:
+    """Whether there is no proxy on the way, as ``COMPAGNON_AGENT_PROXY`` and the usual variables say."""
+    import urllib.request
+
+    if os.environ.get(PROXY):
+        return False
+    return not urllib.request.getproxies().keys() - {"no"} or bool(urllib.request.proxy_bypass(f"{host}:{port}"))

@@ -52,6 +52,11 @@ class Nodes:
             await store.post(conn, values)
             await events.publish(conn, f"node:{node}", "mail")
 
+    async def alone(self) -> bool:
+        """Whether no other node is alive, as far as the last 45 seconds tell."""
+        async with self._db.connection() as conn:
+            return not set(await store.alive(conn)) - {self.name}
+
     async def broadcast(self, kind: str, body: str) -> None:
         """To every other node that is alive."""
         async with self._db.connection() as conn:

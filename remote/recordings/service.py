@@ -128,6 +128,13 @@ class Recordings:
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
+    async def in_use(self, session_id: str) -> bool:
+        """Whether some server process writes it now."""
+        try:
+            return await asyncio.to_thread(being_written, self.path(await self.get(session_id)))
+        except (NotFound, OSError):
+            return False
+
     async def finish_left_over(self) -> int:
         """After a start: finish and compress what the server was killed before; how many were not finished."""
         async with self._db.connection() as conn:

@@ -179,7 +179,7 @@ class CallRoom(Room):
 
     @property
     def connected(self) -> bool:
-        return self.agent is not None
+        return self.agent is not None and not self.quiet
 
     async def _greet(self, wire: Wire) -> None:
         hello, *waiting = self._caller.attached()

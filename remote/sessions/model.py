@@ -44,7 +44,7 @@ class SessionState(StrEnum):
 class EndReason(StrEnum):
     """Who or what ended a session. ``CLIENT``: Stop at the machine. ``LOST``: the agent stayed away too long.
 
-    ``FULL``: the recording reached its largest size.
+    ``FULL``: the recording reached its largest size. ``RESTARTED``: the process that held a device's terminal ended.
     """
 
     MEMBER = "member"
@@ -57,6 +57,7 @@ class EndReason(StrEnum):
     LOST = "lost"
     REVOKED = "revoked"
     FULL = "full"
+    RESTARTED = "restarted"
 
 
 class ParticipantRole(StrEnum):

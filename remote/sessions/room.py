@@ -18,6 +18,7 @@ from remote.sessions.viewer import Viewer
 from remote.wire import NORMAL, REPLACED, Closed, Wire
 
 log = logging.getLogger(__name__)
+QUIET = 6.0  # seconds without a frame after which the pages are told; an agent pings every 2, older ones every 5
 SILENCE = 15.0  # seconds without a frame after which the agent's link is taken for dead
 MARKER_LIMIT = 200
 FAR = 100_000  # columns or lines
@@ -46,6 +47,7 @@ class Room(ABC):
         self.lookers: frozenset[int] = frozenset()  # who may look and not point
         self.step = ""
         self.agent: Wire | None = None
+        self.quiet = False  # its connection stands, and nothing comes over it
         self.heard = self.left_at = time.monotonic()
         self._full = full
         self._is_full = False
@@ -78,14 +80,16 @@ class Room(ABC):
         before, self.agent = self.agent, wire
         if before is not None:
             self._left()
-            before.dismiss(REPLACED, "replaced")
+            before.drop(REPLACED, "replaced")
         self.heard = time.monotonic()
+        self.quiet = False
         await self._greet(wire)
 
     def detach(self, wire: Wire) -> None:
         if self.agent is not wire:
             return
         self.agent = None
+        self.quiet = False
         self.left_at = time.monotonic()
         self._left()
         self.tell_all("link", agent=False)
@@ -93,6 +97,8 @@ class Room(ABC):
     async def from_agent(self, raw: str | bytes) -> None:
         """Raises WireError when the agent breaks the rules, ValueError for input it cannot have received."""
         self.heard = time.monotonic()
+        if self.quiet:
+            self._heard_again()
         if isinstance(raw, str):
             await self._hear(raw)
             return
@@ -118,6 +124,19 @@ class Room(ABC):
     @abstractmethod
     async def pump(self) -> None:
         """Send the agent what is due, in order. Waits while the agent does not read: not for a watcher."""
+
+    def look_at_link(self) -> None:
+        """Say when the agent has fallen silent, long before its connection breaks. Called every second."""
+        if self.quiet or self.agent is None or time.monotonic() - self.heard <= QUIET:
+            return
+        self.quiet = True
+        self.tell_all("link", agent=False)
+
+    def _heard_again(self) -> None:
+        self.quiet = False
+        if self.connected:
+            self.tell_all("link", agent=True)
+            self._ask_for_input()
 
     def silent(self) -> bool:
         return self.agent is not None and time.monotonic() - self.heard > SILENCE

@@ -52,6 +52,7 @@ class Rooms:
         self.hub = kernel.hub
         self._db = kernel.db
         self.makers: dict[Capability, Maker] = {}  # capabilities that have a room of their own kind
+        self.on_made: list[Callable[[Session, Room], None]] = []  # called for each room that this process takes up
         self._rooms: dict[str, Room] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,6 +73,8 @@ class Rooms:
             if found is None:
                 found = self._rooms[session.id] = await self._made(session)
                 self._later(self._follow(session.id, found))
+                for react in self.on_made:
+                    react(session, found)
         return found
 
     async def _follow(self, session_id: str, room: Room) -> None:
@@ -210,6 +213,7 @@ class Rooms:
         """Waits for nobody: one page or agent that does not read must not hold up the others' rooms."""
         for room in list(self._rooms.values()):
             room.look_around()
+            room.look_at_link()
             if room.frozen:
                 room.retry()
                 if not room.pumping:

@@ -52,7 +52,7 @@ class TerminalRoom(Room):
 
     @property
     def connected(self) -> bool:
-        return self.agent is not None and self._resumed
+        return self.agent is not None and self._resumed and not self.quiet
 
     async def _greet(self, wire: Wire) -> None:
         await wire.send(self.stream.connected().encode())
@@ -100,7 +100,11 @@ class TerminalRoom(Room):
 
     def _ask_again(self, viewer: Viewer) -> None:
         viewer.held = False
-        viewer.tell("resume", upto=self.typed.taken(viewer.key))
+        viewer.tell("resume", **self._place(viewer))
+
+    def _place(self, viewer: Viewer) -> dict[str, int]:
+        """Where what a page types goes on, and what of it the machine has."""
+        return {"upto": self.typed.taken(viewer.key), "confirmed": self.typed.confirmed(viewer.key)}
 
     def _exit(self, code: int) -> None:
         self._write(lambda: self.recorder.exit(code))
@@ -174,6 +178,7 @@ class TerminalRoom(Room):
             "rows": self.rows,
             "end": self.scrollback.end,
             "typed": self.typed.taken(viewer.key) if self.connected else None,
+            "confirmed": self.typed.confirmed(viewer.key),
         }
 
     def enter(self, viewer: Viewer) -> None:
@@ -201,7 +206,7 @@ class TerminalRoom(Room):
     async def type(self, viewer: Viewer, offset: int, data: bytes) -> None:
         """What a viewer typed. Only the driver's reaches the shell; nothing does that the recording could not note."""
         if viewer.member_id != self.driver_id:
-            viewer.tell("refused", upto=self.typed.taken(viewer.key))
+            viewer.tell("refused", **self._place(viewer))
             return
         new = self.typed.offer(viewer.key, offset, data) if self._takes_keys else b""
         upto = self.typed.taken(viewer.key) + len(new)

@@ -62,6 +62,13 @@ class Typed:
         """How far this viewer's stream was accepted."""
         return self._taken.get(viewer, 0)
 
+    def confirmed(self, viewer: str) -> int:
+        """How far this viewer's stream has reached the agent: what its page may forget."""
+        for segment in self._segments:
+            if segment.viewer == viewer:
+                return segment.upto - (segment.end - max(segment.start, self.acknowledged))
+        return self.taken(viewer)
+
     def offer(self, viewer: str, offset: int, data: bytes) -> bytes:
         """The part of ``data`` that is new and fits; nothing is accepted yet. Empty: a gap, a repetition, no room."""
         already = self.taken(viewer) - offset

@@ -25,6 +25,7 @@ TO_AGENT = {
     EndReason.LOST: messages.EndReason.LOST,
     EndReason.REVOKED: messages.EndReason.REVOKED,
     EndReason.FULL: messages.EndReason.EXPIRED,
+    EndReason.RESTARTED: messages.EndReason.LOST,
 }
 
 

@@ -28,7 +28,11 @@ from remote.control.link import WITHDRAWN
 from remote.control.web import attend
 from remote.machines.model import Machine
 from remote.sessions.model import Capability, EndReason, Session, SessionState
+from remote.sessions.room import Room
+from remote.sessions.rooms import SIZE
+from remote.sessions.terminal_room import TerminalRoom
 from remote.sessions.web import serve_room
+from remote.ssh import leases_store
 from remote.ssh.calls import CallLink, Fault
 from remote.ssh.connector import in_thread
 from remote.ssh.consents import Asked
@@ -183,29 +187,37 @@ class DeviceAgent:
     # sessions
 
     async def _open(self, request: messages.OpenSession) -> None:
-        """A terminal is begun once: after a restart of the server its shell is gone, and the session with it."""
+        """Where other server processes are, it begins in the one that its pages come to (``attend``)."""
         session = await self._of.sessions.get(request.session_id)
+        if session.state is not SessionState.OPEN or _work(session) in self._working:
+            return
+        if session.recorded and session.capability is Capability.TERMINAL:
+            if not await self._of.rooms.recordings.in_use(session.id):
+                await self._of.sessions.end(session.id, EndReason.RESTARTED)
+        elif await self._of.link.nodes.alone():
+            self.attend(session)
+
+    def attend(self, session: Session, room: Room | None = None) -> None:
+        """Work for this session in this process, whose ``room`` was made just now. Idempotent."""
+        self._do(_work(session), self._attend(session, room))
+
+    async def _attend(self, session: Session, room: Room | None) -> None:
+        """A terminal is begun once: after a restart of the server its shell is gone, and the session with it."""
         consent = await self._of.consents.find(
             Asked(machine_id=self._machine.id, ticket_id=session.ticket_id, session_id=session.id)
         )
-        if session.state is not SessionState.OPEN or session.id in self._of.serving:
-            return
         if consent is None:
             await self._of.sessions.end(session.id, EndReason.REFUSED, detail="nobody wrote down who agreed")
-            return
-        self._of.serving.add(session.id)
-        try:
-            await self._serve_capability(session, consent, request)
-        finally:
-            self._of.serving.discard(session.id)
-
-    async def _serve_capability(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
-        if session.capability is Capability.FILES:
+        elif session.capability is Capability.FILES:
             await self._files(session, consent)
         elif session.recorded:
-            await self._of.sessions.end(session.id, EndReason.LOST)
+            await self._of.sessions.end(session.id, EndReason.RESTARTED)
         else:
-            await self._shell(session, consent, request)
+            self._of.serving.add(session.id)
+            try:
+                await self._shell(session, consent, room)
+            finally:
+                self._of.serving.discard(session.id)
 
     async def _files(self, session: Session, consent: Consent) -> None:
         """Signed in when the first look is taken; nothing of it is lost with the server but what was under way."""
@@ -229,15 +241,16 @@ class DeviceAgent:
     async def _driver(self, session: Session) -> Member:
         return await self._of.kernel.members.get(session.driver_id or session.requested_by)
 
-    async def _shell(self, session: Session, consent: Consent, request: messages.OpenSession) -> None:
+    async def _shell(self, session: Session, consent: Consent, room: Room | None) -> None:
         command = self._of.commands.pop(session.id, None)
+        columns, rows = await self._begun(session, room)
         if command is not None and not await self._seen_by_two(session):
             return
         try:
             device = await self._of.devices.get(self._machine.id)
             shell = Shell(await self._of.connector.connect(device, await self._driver(session)))
             try:
-                await shell.start(request.columns, request.rows, command)
+                await shell.start(columns, rows, command)
             except (paramiko.SSHException, EOFError, OSError):
                 raise Broken from None
         except AppError as error:
@@ -259,6 +272,12 @@ class DeviceAgent:
                 return False
         return True
 
+    async def _begun(self, session: Session, room: Room | None) -> tuple[int, int]:
+        """From now on it counts as held by this process; the size of its terminal."""
+        async with self._of.kernel.db.transaction() as conn:
+            await leases_store.keep_alive(conn, [], [session.id])
+        return (room.columns, room.rows) if isinstance(room, TerminalRoom) else SIZE
+
     async def _serve(self, session: Session, link: Shell | CallLink, consent: Consent) -> None:
         room = await self._of.rooms.room(session)
         room.mark(f"consent: {consent.how.value}: {consent.person}")
@@ -269,6 +288,10 @@ class DeviceAgent:
             await served
         if reason is messages.EndReason.LOST:
             await self._of.sessions.end(session.id, EndReason.LOST)
+
+
+def _work(session: Session) -> str:
+    return f"session {session.id}"
 
 
 async def _quietly(serving: Coroutine[Any, Any, None]) -> None:

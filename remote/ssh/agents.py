@@ -13,8 +13,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from compagnon.kernel import Kernel
+from compagnon_agent.protocol.wire import dumps, loads
 from remote.control.link import AgentLink
-from remote.sessions.model import EndReason
+from remote.control.nodes_store import Mail
+from remote.sessions.model import EndReason, Session
+from remote.sessions.room import Room
 from remote.sessions.rooms import Rooms
 from remote.sessions.service import Sessions
 from remote.ssh import leases_store
@@ -26,6 +29,9 @@ from remote.ssh.shell import Shell
 from remote.ssh.steps import Steps
 
 log = logging.getLogger(__name__)
+COMMAND = "ssh.command"
+COMMAND_LIMIT = 256 * 1024
+COMMANDS = 100  # of other processes' sessions, most of which begin elsewhere
 ALIVE_EVERY = 10.0  # seconds; what is not kept alive for 30 is over
 
 
@@ -33,7 +39,7 @@ ALIVE_EVERY = 10.0  # seconds; what is not kept alive for 30 is over
 class DeviceAgents:
     """Started and stopped with the server. ``shells`` are the terminals that this process holds, by session.
 
-    ``serving`` are all sessions that it holds, or is about to begin.
+    ``serving`` are all terminals that it holds, or is about to begin.
 
     ``questions`` wait for a member to write down who agreed, by the request's id; ``commands`` are what some
     sessions run in place of a shell.
@@ -51,7 +57,9 @@ class DeviceAgents:
     serving: set[str] = field(default_factory=set)
     questions: dict[str, Asked] = field(default_factory=dict)
     commands: dict[str, list[str]] = field(default_factory=dict)
+    _agents: dict[int, DeviceAgent] = field(default_factory=dict)
     _serving: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _beginning: set[asyncio.Task[None]] = field(default_factory=set)
     _running: bool = False
 
     async def serve(self, machine_id: int) -> None:
@@ -59,13 +67,48 @@ class DeviceAgents:
         if not self._running or machine_id in self._serving:
             return
         machine = await self.link.machines.get(machine_id)
-        task = asyncio.create_task(DeviceAgent(self, machine).run(), name=f"device {machine_id}")
+        agent = self._agents[machine_id] = DeviceAgent(self, machine)
+        task = asyncio.create_task(agent.run(), name=f"device {machine_id}")
         self._serving[machine_id] = task
-        task.add_done_callback(lambda _: self._serving.pop(machine_id, None))
+        task.add_done_callback(lambda _: self._left(machine_id, agent))
+
+    def _left(self, machine_id: int, agent: DeviceAgent) -> None:
+        self._serving.pop(machine_id, None)
+        if self._agents.get(machine_id) is agent:
+            del self._agents[machine_id]
+
+    def room_made(self, session: Session, room: Room) -> None:
+        """The pages of this session come to this process: so the work for it is done here."""
+        task = asyncio.create_task(self._attend(session, room))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _attend(self, session: Session, room: Room) -> None:
+        try:
+            if session.machine_id not in self._agents and session.machine_id in await self.devices.ready():
+                await self.serve(session.machine_id)  # added through another process
+            if (agent := self._agents.get(session.machine_id)) is not None:
+                agent.attend(session, room)
+        except Exception:
+            log.exception("session %s on a device could not be begun", session.id)
+
+    async def prepare(self, session_id: str, command: list[str]) -> None:
+        """The session runs ``command`` in place of a shell, whichever process its pages come to."""
+        self.commands[session_id] = command
+        await self.link.nodes.broadcast(COMMAND, dumps({"session": session_id, "command": [*command]}))
+
+    async def _told(self, mail: Mail) -> None:
+        value = loads(mail.body, limit=COMMAND_LIMIT)
+        if isinstance(value, dict) and isinstance(command := value.get("command"), list):
+            self.commands[str(value.get("session"))] = [str(word) for word in command]
+            while len(self.commands) > COMMANDS:
+                del self.commands[next(iter(self.commands))]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         self._running = True
+        self.rooms.on_made.append(self.room_made)
+        self.link.nodes.on(COMMAND, self._told)
         for machine_id in await self.devices.ready():
             await self.serve(machine_id)
         alive = asyncio.create_task(self._keep_alive(), name="ssh leases")
@@ -74,7 +117,7 @@ class DeviceAgents:
         finally:
             self._running = False
             await self._end_shells()
-            tasks = [alive, *self._serving.values()]
+            tasks = [alive, *self._beginning, *self._serving.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -83,7 +126,7 @@ class DeviceAgents:
         """A shell on a device lives in this process: unlike an agent's it does not outlive it."""
         for session_id in list(self.shells):
             with contextlib.suppress(Exception):
-                await self.sessions.end(session_id, EndReason.LOST)
+                await self.sessions.end(session_id, EndReason.RESTARTED)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -101,5 +144,8 @@ class DeviceAgents:
         async with self.kernel.db.transaction() as conn:
             await leases_store.keep_alive(conn, self.steps.running, list(self.serving))
             lost = await leases_store.lost_shells(conn)
+            never = await leases_store.never_begun(conn)
         for session_id in lost:
+            await self.sessions.end(session_id, EndReason.RESTARTED)
+        for session_id in never:
             await self.sessions.end(session_id, EndReason.LOST)

@@ -55,7 +55,7 @@ class Bootstrap:
             member, device.client_id, site_id=machine.site_id, environment=machine.environment
         )
         script = shell_script(self.kernel.settings.public_url)
-        self.agents.commands[session.id] = [*shell_argv(AS_ROOT), "install", script, offer.code]
+        await self.agents.prepare(session.id, [*shell_argv(AS_ROOT), "install", script, offer.code])
         await self._note(member, device, session)
         asked = Asked(machine_id=device.machine_id, ticket_id=ticket_id, session_id=session.id)
         await self.consents.record(member, asked, how=how, person=person)

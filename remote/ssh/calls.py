@@ -21,7 +21,7 @@ from compagnon_agent.protocol.wire import JSON, WireError
 from remote.ssh.pipe import Pipe
 
 log = logging.getLogger(__name__)
-PING_EVERY = 5.0  # seconds
+PING_EVERY = 2.0  # seconds
 Arguments = Mapping[str, JSON]
 Method = Callable[[Arguments], Awaitable[Arguments]]
 

@@ -25,9 +25,14 @@ INSERT INTO ssh_shells (session_id) SELECT unnest(%(ids)s::text[])
 ON CONFLICT (session_id) DO UPDATE SET alive_at = now()
 """
 LOST_SHELLS = """
+SELECT s.id FROM remote_sessions s JOIN machines m ON m.id = s.machine_id JOIN ssh_shells l ON l.session_id = s.id
+WHERE m.kind = 'device' AND s.capability = 'terminal' AND s.state = 'open'
+AND l.alive_at < now() - interval '30 seconds'
+"""
+NEVER_BEGUN = """
 SELECT s.id FROM remote_sessions s JOIN machines m ON m.id = s.machine_id LEFT JOIN ssh_shells l ON l.session_id = s.id
-WHERE m.kind = 'device' AND s.state = 'open' AND s.opened_at < now() - interval '30 seconds'
-AND (l.alive_at IS NULL OR l.alive_at < now() - interval '30 seconds')
+WHERE m.kind = 'device' AND s.capability = 'terminal' AND s.state = 'open' AND l.session_id IS NULL
+AND s.opened_at < now() - interval '2 minutes'
 """
 
 
@@ -66,5 +71,10 @@ async def keep_alive(conn: Connection, attempts: list[str], shells: list[str]) -
 
 
 async def lost_shells(conn: Connection) -> list[str]:
-    """Open sessions on devices that no process keeps alive."""
+    """Open terminals on devices that a process held, and none keeps alive."""
     return [row[0] for row in await (await conn.execute(LOST_SHELLS)).fetchall()]
+
+
+async def never_begun(conn: Connection) -> list[str]:
+    """Open terminals on devices to which no page came, so that no process began them."""
+    return [row[0] for row in await (await conn.execute(NEVER_BEGUN)).fetchall()]

@@ -28,7 +28,7 @@ from remote.ssh.pipe import Pipe
 
 READ = 16 * 1024
 WINDOW = 256 * 1024  # bytes the device may send ahead: what a Ctrl-C in a flood has to wait for
-PING_EVERY = 5.0
+PING_EVERY = 2.0
 SETTLE = 10.0  # seconds for the last output to be recorded after the connection broke
 STATUS_WAIT = 2.0  # seconds for the exit status after the last output
 Work: TypeAlias = bytes | tuple[int, int] | None  # keys, a size, or the end

@@ -88,8 +88,8 @@ async def test_the_watcher_of_the_rooms_waits_for_nobody(kernel):
 
     viewer = SimpleNamespace(wire=stalled.wire, heard=time.monotonic() - 1000)
     room = SimpleNamespace(
-        frozen=True, retry=lambda: None, look_around=lambda: None, pumping=False, pump=pump, silent=lambda: True,
-        agent=Stalled().wire,
+        frozen=True, retry=lambda: None, look_around=lambda: None, look_at_link=lambda: None, pumping=False, pump=pump,
+        silent=lambda: True, agent=Stalled().wire,
         viewers={"v": viewer}.values(),
     )  # fmt: skip
     found._rooms["0" * 32] = room

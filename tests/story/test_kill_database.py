@@ -1,6 +1,13 @@
 """PostgreSQL restarted at once under a working server, and the network cut between server and agent."""
 
 import asyncio
+import hashlib
+import os
+import re
+import sys
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -12,6 +19,8 @@ from compagnon.db.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.timeout(240)
 LINES = 400
+AWAY = float(os.environ.get("COMPAGNON_BENCH_AWAY", "5"))  # seconds without a database
+TUNNEL = Path(__file__).parents[2] / "remote/static/remote/compagnon-tunnel.py"
 
 
 @pytest.fixture
@@ -112,6 +121,107 @@ async def test_a_terminal_survives_the_restart_of_the_database(here):
     await page.close()
     (state,) = here.ask("SELECT state FROM remote_sessions")[0]
     assert state == "open"
+
+
+async def session_of(here, capability: str, **more: str) -> str:
+    """Asked for, granted by the machine's policy; its address."""
+    form = {"ticket_id": here.ticket, "reason": "Voir", "capability": capability, **more}
+    answer = await here.alice.post(f"/machines/{here.agent.machine_id}/sessions", data=form)
+    assert answer.status_code == 303, answer.text
+    base = answer.headers["location"]
+
+    async def is_open() -> bool:
+        return (await here.alice.post(f"{base}/ticket")).json()["state"] == "open"
+
+    await until(is_open, what="the session is open")
+    return base
+
+
+@asynccontextmanager
+async def echo_through_a_tunnel(here):
+    """The two ends of a connection through the program on a member's computer, to a target that sends all back."""
+
+    async def back(reader, writer) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    target = await asyncio.start_server(back, "127.0.0.1", 0)
+    port = target.sockets[0].getsockname()[1]
+    base = await session_of(here, "tunnel", target=f"127.0.0.1:{port}")
+    shown = (await here.alice.post(f"{base}/tunnel/code")).text
+    address, code = re.search(r"compagnon-tunnel\.py (\S+) --listen \S+ --code (\S+)<", shown).groups()
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, str(TUNNEL), address, "--listen", "127.0.0.1:0", "--code", code,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        line = (await asyncio.wait_for(program.stdout.readline(), 20)).decode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(re.match(r"127\.0\.0\.1:(\d+)", line)[1]))
+        yield reader, writer
+        writer.close()
+    finally:
+        program.kill()
+        await program.wait()
+        target.close()
+
+
+async def upload(here, base: str, folder: Path, data: bytes, sent: asyncio.Event) -> None:
+    """As the page does: piece by piece, asking how far it came after whatever went wrong."""
+    about = {"key": quote(str(folder)), "names": ["x.bin"], "size": len(data), "modified": 1}
+    piece = 256 * 1024
+    while True:
+        with suppress(httpx.TransportError, KeyError, ValueError):
+            begun = (await here.alice.post(f"{base}/files/uploads", json=about)).json()
+            token, have = begun["token"], begun["have"]
+            while have < len(data):
+                address = f"{base}/files/uploads/{token}?start={have}"
+                have = (await here.alice.put(address, content=data[have : have + piece])).json()["have"]
+                sent.set()
+                await asyncio.sleep(0.05)
+            digest = hashlib.sha256(data).hexdigest()
+            answer = await here.alice.post(f"{base}/files/uploads/{token}/end", json={"sha256": digest})
+            if answer.status_code == 200:
+                return
+        await asyncio.sleep(0.2)
+
+
+async def test_what_is_open_goes_on_while_the_database_is_away(here, tmp_path):
+    """A terminal and a tunnel's connection do not notice; an upload waits and goes on. Nothing is lost or doubled."""
+    page = await here.open_terminal()
+    files, data, sent = await session_of(here, "files"), os.urandom(12_000_000), asyncio.Event()
+    async with echo_through_a_tunnel(here) as (reader, writer):
+        uploading = asyncio.create_task(upload(here, files, tmp_path, data, sent))
+        await asyncio.wait_for(sent.wait(), 20)
+        count = int(20 * (AWAY + 8))
+        await page.type(f"for i in $(seq 1 {count}); do echo line-$i-; sleep 0.05; done; echo all''done\r")
+        await page.see("line-20-")
+        postgres = EmbeddedPostgres(here.up.data / "pg")
+        await asyncio.to_thread(postgres._run, "pg_ctl", "stop", "-w", "-s", "-m", "immediate")
+        seen = len(page.output)
+        await page.type("echo typed''meanwhile\r")
+        await until(lambda: page.arrived == len(page.typed), seconds=AWAY, what="keys go through without a database")
+        for number in range(int(AWAY)):
+            writer.write(b"%08d" % number)
+            assert await asyncio.wait_for(reader.readexactly(8), 5) == b"%08d" % number
+            await asyncio.sleep(1)
+        assert len(page.output) > seen, "so does what the terminal prints"
+        assert not uploading.done()
+        await asyncio.to_thread(postgres.start)
+        await asyncio.wait_for(uploading, 60)
+        writer.write(b"the end")
+        assert await asyncio.wait_for(reader.readexactly(7), 5) == b"the end"
+    await page.see("alldone", seconds=60)
+    await page.see("typedmeanwhile")
+    assert (tmp_path / "x.bin").read_bytes() == data
+    for text in (bytes(page.output).decode(), here.recorded_of(page.session_id).decode()):
+        assert [i for i in range(1, count + 1) if text.count(f"line-{i}-") != 1] == []
+        assert text.count("typedmeanwhile") == 1
+    assert page.snapshots == 1
+    assert await here.audit_is_whole()
+    await page.close()
 
 
 async def test_background_jobs_go_on(here):

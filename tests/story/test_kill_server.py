@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import uuid
 from contextlib import suppress
 
@@ -119,6 +120,41 @@ async def test_a_printing_terminal_loses_and_doubles_no_line(here):
     await page.close()
 
 
+async def test_what_is_typed_across_many_kills_arrives_once(here, tmp_path):
+    """Keys come without a pause, also while the server is away; each line reaches the shell and comes back, once."""
+    page, file = await here.open_terminal(), tmp_path / "typed"
+    await page.type(f"stty -echo; echo pr''et; tee {file}; echo fi''ni\r")
+    await page.see("pret\r\n")
+    typing = asyncio.create_task(type_for_ever(page))
+    for _ in range(KILLS):
+        before = page.arrived
+        await until(lambda before=before: page.arrived > before, seconds=30, what="keys reach the machine")
+        await asyncio.sleep(random.uniform(0, 0.3))
+        here.up.kill()
+        await page.close()
+        await here.start()
+        await page.open(resume=True)
+    typing.cancel()
+    await asyncio.gather(typing, return_exceptions=True)
+    await page.type("\x04")
+    await page.see("fini\r\n", seconds=30)
+    count = bytes(page.typed).count(b"key-")
+    expected = [f"key-{number}" for number in range(count)]
+    print(f"{count} lines typed across {KILLS} kills, {len(page.typed)} bytes")
+    assert file.read_text().split() == expected
+    for text in (bytes(page.output).decode(), here.recorded().decode()):
+        assert re.findall(r"key-\d+", text) == expected
+    await page.close()
+
+
+async def type_for_ever(page) -> None:
+    number = 0
+    while True:
+        await page.type(f"key-{number}\r")
+        number += 1
+        await asyncio.sleep(0.01)
+
+
 async def test_a_job_that_a_killed_worker_had_begun_is_taken_up(here):
     """As the kill leaves it: begun, by a worker that is gone. No task has this name, so taking it up fails it."""
     (job,) = here.ask(
@@ -129,8 +165,6 @@ async def test_a_job_that_a_killed_worker_had_begun_is_taken_up(here):
 
 
 def shells(output: bytearray) -> set[bytes]:
-    import re
-
     return set(re.findall(rb"shell-(\d+)-", bytes(output)))
 
 

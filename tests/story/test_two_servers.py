@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import shutil
 import subprocess
@@ -13,11 +14,14 @@ from pathlib import Path
 import pytest
 from kill_parts import PROCEDURE, World, signed_in, world
 from remote_parts import Page, until
+from ssh_parts import SSHD, Sshd
 from up_parts import Up, as_url, free_port, new_up
 from waking_parts import Town, lan
 
+from compagnon.app.wiring import build_services, running
 from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.waking import NotWoken
+from remote.ssh.model import DeviceKind, NewDevice
 
 pytestmark = pytest.mark.timeout(300)
 LINES = 500
@@ -86,14 +90,32 @@ class Two:
 
     async def terminal(self) -> Page:
         """Asked for at the second server."""
-        form = {"ticket_id": self.here.ticket, "reason": "Regarder le journal"}
-        answer = await self.alice.post(f"/machines/{self.here.agent.machine_id}/sessions", data=form)
-        assert answer.status_code == 303, answer.text
-        session_id = answer.headers["location"].rpartition("/")[2]
+        session_id = await self.asked(self.here.agent.machine_id)
         await until(lambda: self.state(session_id) == "open", what="the session is open")
         page = Page(base=self.balancer.url, http=self.alice, session_id=session_id)
         await page.open()
         await until(lambda: (page.last("welcome") or {}).get("agent") or page.last("link"), what="the agent is there")
+        return page
+
+    async def asked(self, machine_id: int, capability: str = "terminal") -> str:
+        form = {"ticket_id": self.here.ticket, "reason": "Regarder le journal", "capability": capability}
+        answer = await self.alice.post(f"/machines/{machine_id}/sessions", data=form)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"].rpartition("/")[2]
+
+    async def agreed(self, machine_id: int, capability: str = "terminal") -> str:
+        """A session on a device, to which somebody agreed on the telephone."""
+        session_id = await self.asked(machine_id, capability)
+        form = {"session_id": session_id, "person": "Mme Le Goff", "how": "phone"}
+        answer = await self.alice.post(f"/devices/{machine_id}/consents", data=form)
+        assert answer.status_code == 303, answer.text
+        await until(lambda: self.state(session_id) == "open", what="the session is open")
+        return session_id
+
+    async def on_device(self, machine_id: int) -> Page:
+        page = Page(base=self.balancer.url, http=self.alice, session_id=await self.agreed(machine_id))
+        await page.open()
+        await until(lambda: (page.last("welcome") or {}).get("agent") or page.last("link"), what="the shell is there")
         return page
 
     def state(self, session_id: str) -> str:
@@ -111,6 +133,7 @@ async def two(database, tmp_path):
             "COMPAGNON_DATABASE_URL": as_url(database),
             "COMPAGNON_PUBLIC_URL": balancer.url,
             "COMPAGNON_DATA_DIR": str(first.data),
+            "COMPAGNON_SSH_NETWORKS": "127.0.0.0/8",
         }
         first.environ = second.environ = shared
         async with AsyncExitStack() as stack:
@@ -196,6 +219,102 @@ async def test_one_is_killed_and_the_terminal_goes_on_with_the_other(two, killed
     recorded = two.here.recorded().decode()
     assert [int(line.split()[1]) for line in recorded.splitlines() if line.startswith("ligne ")] == list(range(LINES))
     await page.socket.send(frames.resize(90, 30).encode())
+
+
+# -- devices, which the server processes reach by themselves -----------------------------------------------------------
+
+
+@pytest.fixture
+async def device(two, tmp_path):
+    """A real sshd, known and confirmed; both server processes were started again since."""
+    if not Path(SSHD).exists() or not shutil.which("ssh-keygen"):
+        pytest.skip("no OpenSSH server on this machine (apt install openssh-server)")
+    sshd = Sshd(folder=tmp_path / "sshd")
+    await sshd.prepare()
+    await sshd.start()
+    here = two.here
+    built = build_services(replace(here.settings, ssh_networks=("127.0.0.0/8",)), here.database)
+    async with running(built, background=False):
+        ssh = built.remote.ssh
+        access = await ssh.credentials.make(here.cast.alice, here.client_id, "maintenance")
+        sshd.allow(access.public_key)
+        new = NewDevice(
+            name="NAS du bureau", kind=DeviceKind.NAS, host="127.0.0.1", port=sshd.port, username=sshd.user,
+            credential_id=access.id,
+        )  # fmt: skip
+        made = await ssh.devices.add(here.cast.alice, here.client_id, new, site_id=None, environment=None)
+        assert not await ssh.connector.look_at_key(made)
+        (key,) = await ssh.devices.keys(made.machine_id)
+        await ssh.devices.confirm(here.cast.alice, made.machine_id, key.id)
+    for up in (here.up, two.second):
+        up.kill()
+        await asyncio.to_thread(up.started)
+    online = "SELECT online FROM machines WHERE id = %s"
+    await until(lambda: here.ask(online, made.machine_id) == [(True,)], what="the device is in use")
+    yield made.machine_id
+    await sshd.kill_all()
+
+
+@pytest.mark.parametrize("where", ["first", "second"])
+async def test_a_devices_terminal_begins_where_its_pages_come(two, device, where):
+    """Asked for and agreed to at the second server, whichever of them the balancer brings the session to."""
+    two.balancer.sessions = two.here.up.port if where == "first" else two.second.port
+    page = await two.on_device(device)
+    await page.type("echo un-$((1+1))-trois\r")
+    await page.see("un-2-trois")
+    answer = await two.here.alice.post(f"/sessions/{page.session_id}/end")
+    assert answer.status_code == 303, answer.text
+    await until(lambda: page.last("ended"), what="the page is told, wherever it was ended")
+    query = "SELECT state FROM recordings WHERE session_id = %s"
+    await until(lambda: two.here.ask(query, page.session_id)[0][0] == "complete")
+    assert b"un-2-trois" in two.here.recorded_of(page.session_id)
+
+
+async def test_a_devices_files_are_seen_where_their_pages_come(two, device):
+    two.balancer.sessions = two.here.up.port
+    session_id = await two.agreed(device, "files")
+    async with signed_in(two.balancer.url, two.here.cast.alice.email) as alice:
+        answer = await alice.get(f"/sessions/{session_id}/files")
+        assert answer.status_code == 200, answer.text
+
+
+async def test_another_process_that_starts_ends_no_devices_terminal(two, device):
+    two.balancer.sessions = two.here.up.port
+    page = await two.on_device(device)
+    await page.type("compte=42; echo pr''et\r")
+    await page.see("pret")
+    two.second.kill()
+    await asyncio.to_thread(two.second.started)
+    await asyncio.sleep(2)
+    await page.type("echo compte=$compte\r")
+    await page.see("compte=42")
+    assert two.state(page.session_id) == "open"
+
+
+async def test_the_process_that_holds_a_devices_terminal_is_killed(two, device):
+    """A shell on a device does not outlive it. The member is told so at once; the recording has what was shown."""
+    two.balancer.sessions = two.here.up.port
+    page = await two.on_device(device)
+    await page.type("for i in $(seq 1 50); do echo ligne $i; done; echo F''IN; sleep 100\r")
+    await page.see("FIN\r\n")
+    two.here.up.kill()
+    await page.close()
+    two.balancer.sessions = two.second.port
+    await page.open(resume=True)
+    await until(lambda: page.last("ended"), seconds=10, what="the page is told")
+    assert page.last("ended")["reason"] == "restarted"
+    side = (await two.alice.get(f"/sessions/{page.session_id}/side")).text
+    assert "le serveur a redémarré : un terminal sur un appareil s’arrête avec lui" in html.unescape(side)
+    query = "SELECT state FROM recordings WHERE session_id = %s"
+    await until(lambda: two.here.ask(query, page.session_id)[0][0] == "complete", what="the recording is complete")
+    text = two.here.recorded_of(page.session_id).decode()
+    assert [int(line.split()[1]) for line in text.splitlines() if line.startswith("ligne ")] == list(range(1, 51))
+    ended = "SELECT details FROM audit_log WHERE action = 'session.ended' AND subject = %s"
+    assert [one["reason"] for (one,) in two.here.ask(ended, f"session:{page.session_id}")] == ["restarted"]
+    assert await two.here.audit_is_whole()
+
+
+# -- a real balancer ---------------------------------------------------------------------------------------------------
 
 
 def configuration(folder: Path, port: int, ports: list[int]) -> Path:

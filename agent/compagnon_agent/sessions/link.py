@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from ..identity import Identity
-from ..link import PROTOCOL_ERROR, SILENT, Backoff, Untrusted, dial, shake_hands, why_closed
+from ..link import PROTOCOL_ERROR, Backoff, Untrusted, dial, shake_hands, why_closed
 from ..protocol import frames
 from ..protocol.frames import Frame, FrameKind
 from ..protocol.messages import EndReason, OpenSession, Welcome
@@ -24,9 +24,20 @@ from ..tasks import first_of
 
 log = logging.getLogger(__name__)
 
-PING_EVERY = 5.0
-DEAD_AFTER = 15.0
-REDIAL_FIRST, REDIAL_CAP = 0.3, 2.0
+PING_EVERY = 2.0
+DEAD_AFTER = 5.0
+"""Seconds of silence after which another connection is tried: a person waits, and TCP itself tries ever more rarely."""
+
+DEAD_AT_MOST = 15.0
+"""The patience doubles up to this with each connection that fell silent: the next one may only be slow."""
+
+PROVEN = 60.0
+"""Seconds after which a connection counts as a good one."""
+
+GOODBYE = 1.0
+"""Seconds for the last word over a link that may be dead: Stop must end what runs here all the same."""
+
+REDIAL_FIRST, REDIAL_CAP = 0.3, 1.0
 
 
 class SessionLink(ABC):
@@ -45,6 +56,7 @@ class SessionLink(ABC):
         self._wake = asyncio.Event()
         self._over: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._seen = time.monotonic()
+        self._patience = DEAD_AFTER
         self._connected = False
 
     @property
@@ -145,7 +157,7 @@ class SessionLink(ABC):
                 await socket.send(frame.encode())
             self._connected = True
             try:
-                await first_of(self._receive(socket), self._send(socket), self._ping(socket))
+                await first_of(self._receive(socket), self._send(socket), self._ping(socket), self._watch(socket))
             finally:
                 self._connected = False
                 self._disconnected()
@@ -153,8 +165,9 @@ class SessionLink(ABC):
 
     async def _say_goodbye(self, socket: ClientConnection) -> None:
         if self._over.done():
-            with contextlib.suppress(ConnectionClosed, OSError):
-                await socket.send(frames.close(self._over.result()).encode())
+            with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await socket.send(frames.close(self._over.result()).encode())
 
     async def _receive(self, socket: ClientConnection) -> None:
         async for data in socket:
@@ -186,11 +199,21 @@ class SessionLink(ABC):
     async def _ping(self, socket: ClientConnection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY)
-            self._tick()
-            if time.monotonic() - self._seen > DEAD_AFTER:
-                await socket.close(SILENT, "silent")
-                return
             await socket.send(frames.ping(secrets.randbits(53)).encode())
+
+    async def _watch(self, socket: ClientConnection) -> None:
+        """Beside what sends: over a dead link that waits for ever. Nor is a dead link said goodbye to."""
+        begun = time.monotonic()
+        while True:
+            await asyncio.sleep(1)
+            self._tick()
+            now = time.monotonic()
+            if now - begun > PROVEN:
+                self._patience = DEAD_AFTER
+            if now - self._seen > self._patience:
+                socket.transport.abort()
+                silent, self._patience = self._patience, min(2 * self._patience, DEAD_AT_MOST)
+                raise TimeoutError(f"nothing was heard for {silent:.0f} s")
 
 
 def _reason(text: str) -> EndReason:

@@ -1,12 +1,15 @@
 // What is typed on this page: one numbered stream, kept until the machine has it, sent again from where the server says.
 
 const LIMIT = 64 * 1024; // bytes kept; more is refused, and said
+const LATE = 1500; // milliseconds after which what the machine has not confirmed is shown as waiting
 
 export class Keyboard {
   #kept = new Uint8Array(0); // from #start on
   #start = 0;
   #sent = 0;
   #open = false;
+  #void = 0; // what was typed before this place is thrown away, as far as the server has not taken it
+  #since = 0; // since when nothing was confirmed of what is kept
   #send;
   #changed;
 
@@ -19,19 +22,22 @@ export class Keyboard {
   type(text) {
     const bytes = new TextEncoder().encode(text);
     if (this.#kept.length + bytes.length > LIMIT) return false;
-    const longer = new Uint8Array(this.#kept.length + bytes.length);
-    longer.set(this.#kept);
-    longer.set(bytes, this.#kept.length);
-    this.#kept = longer;
+    if (!this.#kept.length) this.#waits();
+    this.#kept = joined(this.#kept, bytes);
     this.#flush();
     return true;
   }
 
-  // The server has everything before `upto`: go on from there.
-  resume(upto) {
-    this.arrived(upto);
+  // The server took everything before `upto`, the machine has what was before `confirmed`: go on from there. What a
+  // killed server took and did not hand on is asked for again, so it is kept until the machine has it.
+  resume(upto, confirmed) {
+    const taken = Math.max(0, upto - this.#start);
+    const thrownAway = Math.max(taken, this.#void - this.#start);
+    this.#kept = joined(this.#kept.slice(0, taken), this.#kept.slice(thrownAway));
+    this.#void = 0;
     this.#sent = Math.max(upto, this.#start);
     this.#open = true;
+    this.arrived(confirmed);
     this.#flush();
   }
 
@@ -42,32 +48,50 @@ export class Keyboard {
   }
 
   arrived(upto) {
-    const done = Math.min(upto - this.#start, this.#kept.length);
+    const done = upto - this.#start;
     if (done > 0) {
       this.#kept = this.#kept.slice(done);
-      this.#start += done;
+      this.#start = upto;
+      this.#sent = Math.max(this.#sent, upto);
+      if (this.#kept.length) this.#waits();
     }
     this.#changed();
   }
 
-  // Throw away what the server has not taken: somebody else has the keyboard, or the person says so.
-  forget(upto = this.#open ? this.#sent : this.#start) {
-    const keep = Math.max(0, upto - this.#start);
-    this.#kept = this.#kept.slice(0, keep);
+  // Throw away what the server has not taken: it said how far it came.
+  forget(upto) {
+    this.#kept = this.#kept.slice(0, Math.max(0, upto - this.#start));
     this.#sent = Math.min(this.#sent, this.#start + this.#kept.length);
     this.#changed();
   }
 
-  get waiting() {
-    return this.#kept.length;
+  // The same where it has yet to say so; until then the numbers stay, for what it took is not taken for what follows.
+  forgetHeld() {
+    if (this.#open) this.forget(this.#sent);
+    else this.#void = this.#start + this.#kept.length;
+    this.#changed();
   }
 
   get held() {
-    return !this.#open && this.#kept.length > 0;
+    return this.#waiting > 0 && (!this.#open || performance.now() - this.#since >= LATE);
+  }
+
+  // Whether some of it can still be thrown away.
+  get forgettable() {
+    return !this.#open || this.#sent < this.#start + this.#kept.length;
   }
 
   get text() {
-    return new TextDecoder().decode(this.#kept);
+    return new TextDecoder().decode(this.#kept.slice(this.#kept.length - this.#waiting));
+  }
+
+  get #waiting() {
+    return this.#start + this.#kept.length - Math.max(this.#start, this.#void);
+  }
+
+  #waits() {
+    this.#since = performance.now();
+    setTimeout(() => this.#changed(), LATE + 10);
   }
 
   #flush() {
@@ -81,4 +105,11 @@ export class Keyboard {
     }
     this.#changed();
   }
+}
+
+function joined(first, second) {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }

@@ -1,9 +1,12 @@
 // The socket of a session's page: dialled with a one-time ticket, watched, and taken up again by itself.
 
-const PING_EVERY = 10_000;
-const SILENT_AFTER = 15_000;
-const LONGEST_PAUSE = 5000; // somebody sits in front of it
+import { Pulse } from "./pulse.js";
+
+const LONGEST_PAUSE = 1500; // somebody sits in front of it
 const ASK_AGAIN = 1500; // while the client has not answered
+const TICKET_AGAIN = 1500; // what went into a dead connection is answered long after the network is back
+const TICKETS_AT_ONCE = 4;
+const TICKET_WITHIN = 20_000;
 
 // `on`: hear(note), draw(buffer), cut(), waiting(), refused(), ended(); each may be left out.
 export class SessionLink {
@@ -16,8 +19,7 @@ export class SessionLink {
     this.over = page.state === "ended";
     this.socket = null;
     this.dialling = false;
-    this.heard = 0;
-    setInterval(() => this.#watch(), PING_EVERY);
+    this.pulse = new Pulse(() => this.say("ping"), () => this.#drop());
     addEventListener("online", () => { this.tries = 0; this.connect(); });
     addEventListener("offline", () => this.#drop());
     document.addEventListener("live:event", () => { if (!this.socket) this.connect(); });
@@ -44,8 +46,7 @@ export class SessionLink {
   async #dial() {
     let answer;
     try {
-      const headers = { "x-csrftoken": this.page.csrf };
-      const response = await fetch(`/sessions/${this.page.id}/ticket`, { method: "POST", headers });
+      const response = await this.#ticket();
       if (response.status === 403 || response.status === 404) { this.on.refused?.(); return; }
       if (!response.ok) throw new Error(String(response.status));
       answer = await response.json();
@@ -58,6 +59,32 @@ export class SessionLink {
     this.#open(answer.ticket);
   }
 
+  // Several requests, one after the other, until one is answered: the first stays for whoever is far away.
+  #ticket() {
+    return new Promise((answered, failed) => {
+      const tries = [];
+      const end = (settle, what, but) => {
+        clearInterval(again);
+        clearTimeout(late);
+        for (const one of tries) if (one !== but) one.abort();
+        settle(what);
+      };
+      const ask = () => {
+        if (tries.length === TICKETS_AT_ONCE) tries.splice(1, 1)[0].abort();
+        const mine = new AbortController();
+        tries.push(mine);
+        const headers = { "x-csrftoken": this.page.csrf };
+        fetch(`/sessions/${this.page.id}/ticket`, { method: "POST", headers, signal: mine.signal }).then(
+          (response) => end(answered, response, mine),
+          (error) => { if (!mine.signal.aborted) end(failed, error); },
+        );
+      };
+      const again = setInterval(ask, TICKET_AGAIN);
+      const late = setTimeout(() => end(failed, new Error("no answer")), TICKET_WITHIN);
+      ask();
+    });
+  }
+
   #open(ticket) {
     const place = this.place();
     const query = `ticket=${ticket}&viewer=${this.viewer}&offset=${place === null ? "" : place}`;
@@ -65,10 +92,11 @@ export class SessionLink {
     address.protocol = address.protocol.replace("http", "ws");
     const mine = new WebSocket(address);
     this.socket = mine;
+    this.pulse.dialled();
     mine.binaryType = "arraybuffer";
     mine.onmessage = (event) => {
       if (this.socket !== mine) return;
-      this.heard = performance.now();
+      this.pulse.heard();
       if (typeof event.data === "string") this.#hear(JSON.parse(event.data)); else this.on.draw?.(event.data);
     };
     mine.onclose = () => { if (this.socket === mine) this.#lose(); };
@@ -80,12 +108,6 @@ export class SessionLink {
     if (note.type === "ended") { this.end(); this.on.ended?.(); }
   }
 
-  #watch() {
-    if (!this.ready) return;
-    if (performance.now() - this.heard > SILENT_AFTER + PING_EVERY) this.#drop();
-    else this.say("ping");
-  }
-
   #drop() {
     if (!this.socket) return;
     this.socket.onclose = null;
@@ -95,6 +117,7 @@ export class SessionLink {
 
   #lose() {
     this.socket = null;
+    this.pulse.lost();
     if (this.over) return;
     this.#retry();
     this.on.cut?.();

@@ -70,14 +70,14 @@ const HEARD = {
     startScreen();
     screen.size(note.columns, note.rows);
     setDriver(note.driver);
-    if (note.typed !== null) keyboard.resume(note.typed); else keyboard.hold();
+    if (note.typed !== null) keyboard.resume(note.typed, note.confirmed); else keyboard.hold();
   },
   people(note) { people = note.people; setDriver(note.driver); },
   link(note) { agent = note.agent; if (!agent) keyboard.hold(); },
-  resume(note) { keyboard.resume(note.upto); },
+  resume(note) { keyboard.resume(note.upto, note.confirmed); },
   typed(note) { keyboard.arrived(note.upto); },
   hold() { keyboard.hold(); },
-  refused(note) { keyboard.forget(note.upto); keyboard.resume(note.upto); announce(texts.refused); },
+  refused(note) { keyboard.forget(note.upto); keyboard.resume(note.upto, note.confirmed); announce(texts.refused); },
   frozen(note) { frozen = note.frozen; if (frozen) keyboard.hold(); },
   eyes(note) { alone = note.alone; if (alone) keyboard.hold(); },
   point(note) { pointing?.show(note); },
@@ -158,6 +158,7 @@ function say(text, tone) {
 function showTyped() {
   const held = keyboard.held;
   part("typed").hidden = !held;
+  part("forget-typed").hidden = !keyboard.forgettable;
   part("typed-text").textContent = held ? readable(keyboard.text) : "";
 }
 
@@ -233,7 +234,7 @@ part("ask-keyboard").addEventListener("click", askForKeyboard);
 part("take-keyboard").addEventListener("click", () => handOver(page.me));
 part("smaller").addEventListener("click", () => screen?.larger(-1));
 part("larger").addEventListener("click", () => screen?.larger(1));
-part("forget-typed").addEventListener("click", () => keyboard.forget());
+part("forget-typed").addEventListener("click", () => keyboard.forgetHeld());
 
 show();
 link.connect();

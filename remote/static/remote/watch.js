@@ -1,19 +1,20 @@
 // A client watches a session by link. The secret is in the address's fragment; it goes to the server once, in the socket.
 
 import * as frames from "./frames.js";
+import { Pulse } from "./pulse.js";
 import { Screen } from "./screen.js";
 
 const page = JSON.parse(document.getElementById("watch-data").textContent);
 const texts = page.texts;
 const secret = location.hash.slice(1);
 const part = (id) => document.getElementById(id);
-const PING_EVERY = 10_000;
 
 let screen = null;
 let socket = null;
 let offset = null;
 let tries = 0;
 let over = false;
+const pulse = new Pulse(() => socket?.send(JSON.stringify({ type: "ping" })), drop);
 
 function connect() {
   if (over) return;
@@ -21,20 +22,26 @@ function connect() {
   address.protocol = address.protocol.replace("http", "ws");
   address.hash = "";
   socket = new WebSocket(address);
+  pulse.dialled();
   socket.binaryType = "arraybuffer";
   socket.onopen = () => { offset = null; socket.send(JSON.stringify({ secret })); };
-  socket.onmessage = (event) => { if (typeof event.data === "string") hear(JSON.parse(event.data)); else draw(frames.decode(event.data)); };
+  socket.onmessage = (event) => { pulse.heard(); if (typeof event.data === "string") hear(JSON.parse(event.data)); else draw(frames.decode(event.data)); };
   socket.onclose = lose;
+}
+
+function drop() {
+  socket.onclose = null;
+  socket.close();
+  lose();
 }
 
 function lose() {
   socket = null;
+  pulse.lost();
   if (over) return;
   say(texts.cut, "bad");
-  setTimeout(connect, Math.random() * Math.min(8000, 500 * 2 ** tries++));
+  setTimeout(connect, Math.random() * Math.min(3000, 500 * 2 ** tries++));
 }
-
-setInterval(() => { if (socket?.readyState === WebSocket.OPEN && screen) socket.send(JSON.stringify({ type: "ping" })); }, PING_EVERY);
 
 const HEARD = {
   welcome(note) {
@@ -83,6 +90,7 @@ function end(text) {
   over = true;
   part("watch-stop").hidden = true;
   say(text, "off");
+  pulse.lost();
   socket?.close();
 }
 

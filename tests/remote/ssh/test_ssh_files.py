@@ -152,3 +152,12 @@ def test_keys_that_are_no_path_are_refused(key):
 def test_names_that_hide_something_are_refused(name):
     with pytest.raises(Fault):
         new_name(name)
+
+
+async def test_it_is_open_for_longer_than_half_a_minute(server, cast, ssh, opened, files):
+    """What no process keeps alive is over after 30 s. That is said of terminals, which a process holds."""
+    async with server.services.kernel.db.connection() as conn:
+        await conn.execute("UPDATE remote_sessions SET opened_at = now() - interval '10 minutes'")
+    await ssh.agents.keep_alive()
+    assert (await server.services.remote.sessions.get(opened.id)).live
+    assert (await files.listed(opened.id, cast.alice, Look(key=""))).entries is not None

@@ -147,6 +147,6 @@ async def test_a_shell_that_no_process_holds_is_over(server, cast, ssh, known, o
     del ssh.agents.shells["0" * 32]
     await ssh.agents.keep_alive()
     session = await server.services.remote.sessions.get(opened.id)
-    assert session.end_reason is EndReason.LOST
+    assert session.end_reason is EndReason.RESTARTED
     ssh.agents.shells[opened.id] = shell  # its own task takes it out again
     await asyncio.sleep(0)
