@@ -26,6 +26,7 @@ REPLACED = 4009
 TOO_FAST = 4029
 NOT_ALLOWED = 4003
 
+IN_A_ROW = 32  # messages of one peer before others have their turn: thousands may have come in one packet
 PATIENCE = 8.0  # seconds a peer may leave its buffers full before it is cut off
 LINGER = 15.0  # seconds a closed connection may take to send its last bytes
 ABORT = "compagnon.abort"  # the ASGI extension that gives ``abort`` (compagnon.app.sockets)
@@ -42,13 +43,14 @@ class Wire:
     notices. What looks after several peers uses ``dismiss``, which waits for nobody.
     """
 
-    __slots__ = ("_abort", "_receive", "_send", "_settle", "closed")
+    __slots__ = ("_abort", "_receive", "_send", "_settle", "_taken", "closed")
 
     def __init__(self, receive: Receive, send: Send, scope: Scope | None = None) -> None:
         self._receive = receive
         self._send = send
         self._abort = _extension(scope, "abort")
         self._settle = _extension(scope, "settle")
+        self._taken = 0
         self.closed = False
 
     async def accept(self) -> None:
@@ -66,6 +68,9 @@ class Wire:
 
     async def receive(self) -> str | bytes:
         """The next message. Raises Closed."""
+        self._taken = (self._taken + 1) % IN_A_ROW
+        if not self._taken:
+            await asyncio.sleep(0)
         message = await self._receive()
         if message["type"] != "websocket.receive":
             self.closed = True

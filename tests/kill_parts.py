@@ -126,8 +126,7 @@ class World:
 
     def recorded_of(self, session_id: str) -> bytes:
         """The same for one of several sessions, also when it is over."""
-        (file,) = (self.up.data / "recordings").rglob(f"{session_id}.cast*")
-        return self._output(file)
+        return self._output(self.up.data / "recordings" / session_id[:2] / f"{session_id}.cast")
 
     def _output(self, file: Path) -> bytes:
         with opened(file) as recording:
@@ -150,7 +149,7 @@ async def world(
     await asyncio.to_thread(up.started)
     settings = Settings.load({}, data_dir=up.data, secret_key=SECRET, port=up.port, database_url=database)
     built = build_services(settings, database)
-    agent = Agent(folder=folder, command=agents_python)
+    agent = Agent(folder=folder, command=agents_python, abroad=agents_python != (sys.executable,))
     folder.mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
         async with running(built, background=False):

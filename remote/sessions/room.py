@@ -19,6 +19,7 @@ from remote.wire import NORMAL, REPLACED, Closed, Wire
 
 log = logging.getLogger(__name__)
 QUIET = 6.0  # seconds without a frame after which the pages are told; an agent pings every 2, older ones every 5
+PONG_EVERY = 0.1  # seconds
 SILENCE = 15.0  # seconds without a frame after which the agent's link is taken for dead
 MARKER_LIMIT = 200
 FAR = 100_000  # columns or lines
@@ -49,6 +50,7 @@ class Room(ABC):
         self.agent: Wire | None = None
         self.quiet = False  # its connection stands, and nothing comes over it
         self.heard = self.left_at = time.monotonic()
+        self._ponged = 0.0
         self._full = full
         self._is_full = False
 
@@ -106,9 +108,15 @@ class Room(ABC):
         if frame is None:
             return
         if frame.kind is FrameKind.PING:
-            await self._to_agent(frames.pong(frame.number).encode())
+            await self._pong(frame)
         else:
             await self._take(frame)
+
+    async def _pong(self, ping: Frame) -> None:
+        """A flood of them is not answered with another."""
+        if self.heard - self._ponged >= PONG_EVERY:
+            self._ponged = self.heard
+            await self._to_agent(frames.pong(ping.number).encode())
 
     async def _to_agent(self, data: str | bytes) -> None:
         if self.agent is None:
