@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -142,14 +141,14 @@ async def world(
     database: str,
     procedures: Sequence[str] = (),
     through: str = "",
-    agents_python: Sequence[str] = (sys.executable,),
+    agent_within: tuple[str, ...] = (),
 ) -> AsyncIterator[World]:
     """Everything started; ``procedures`` (texts) are in force. ``through``: the address that agents and pages know."""
     up.environ = {**up.environ, "COMPAGNON_SECRET_KEY": SECRET}
     await asyncio.to_thread(up.started)
     settings = Settings.load({}, data_dir=up.data, secret_key=SECRET, port=up.port, database_url=database)
     built = build_services(settings, database)
-    agent = Agent(folder=folder, command=agents_python, abroad=agents_python != (sys.executable,))
+    agent = Agent(folder=folder, within=agent_within, abroad=bool(agent_within))
     folder.mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
         async with running(built, background=False):

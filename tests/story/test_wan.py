@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,8 +64,8 @@ async def here(net, database, tmp_path):
         up.environ = {
             "COMPAGNON_DATABASE_URL": as_url(database), "COMPAGNON_HOST": "0.0.0.0", "COMPAGNON_PUBLIC_URL": url,
         }  # fmt: skip
-        python = [*net.agent.space.command, sys.executable]
-        async with world(up, tmp_path / "agent", database=database, through=url, agents_python=python) as made:
+        within = tuple(net.agent.space.command)
+        async with world(up, tmp_path / "agent", database=database, through=url, agent_within=within) as made:
             yield Here(world=made, net=net, url=url)
 
 
