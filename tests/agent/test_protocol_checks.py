@@ -267,6 +267,11 @@ def examples() -> list[messages.Message]:
         messages.Dropped(counts={"check_report": 2}),
         messages.AuditHead(head="0" * 64, number=3),
         messages.AuditQuery(number=3),
+        messages.Wake(
+            request_id=uid, reason="r", machine="Accueil", macs=("02:00:00:00:00:01",), networks=("192.0.2.0/24",),
+            **who,
+        ),
+        messages.WakeAnswer(request_id=uid, packets=3),
         messages.AuditLine(number=3, hash="0" * 64),
         messages.WatchRequest(request_id=uid, session_id=session),
         messages.WatchLink(request_id=uid, address="https://compagnon.example/w#a", seconds=60),
