@@ -140,6 +140,7 @@ async def test_an_access_that_is_refused_ends_the_session_at_once(server, cast, 
 
 async def test_a_shell_that_no_process_holds_is_over(server, cast, ssh, known, opened):
     shell = ssh.agents.shells.pop(opened.id)  # as if the process that held it was killed
+    ssh.agents.serving.discard(opened.id)
     async with server.services.kernel.db.connection() as conn:
         await conn.execute("UPDATE remote_sessions SET opened_at = now() - interval '2 minutes'")
         await conn.execute("UPDATE ssh_shells SET alive_at = now() - interval '2 minutes'")
