@@ -99,8 +99,9 @@ class Town:
     async def back(self, machine):
         """Its agent connects, and whoever waits for that is called."""
         wire = await self.here(machine)
-        for react in self.services.remote.link.on_connected:
-            await react(machine)
+        for react, whom in self.services.remote.link._reactions:
+            if whom is None or machine.id in await whom([machine.id]):
+                await react(machine)
         return wire
 
 
