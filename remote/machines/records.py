@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from compagnon import audit, events
+from compagnon import audit
 from compagnon.audit import Actor
 from compagnon.auth.model import Member, Role
 from compagnon.db import Connection
@@ -19,7 +19,7 @@ from compagnon.i18n import N_
 from compagnon.kernel import Kernel
 from compagnon_agent.protocol import messages
 from remote.control.lines import Lines
-from remote.machines import records_store, store
+from remote.machines import records_store
 from remote.machines.model import (
     EMPTY_RECORD,
     BrokenRecord,
@@ -29,6 +29,7 @@ from remote.machines.model import (
     now,
     record_change,
 )
+from remote.machines.telling import say
 
 NOTE = (3, 300)  # characters
 
@@ -91,7 +92,7 @@ class Records:
         if not await records_store.break_(conn, machine.id, change.value, known.told_at):
             return
         details = {"known_number": known.number, "known_hash": known.head, "told_at": known.told_at, "number": number}
-        await self._say(conn, machine.id, machine.client_id, f"record_{change.value}")
+        await say(conn, machine.id, machine.client_id, f"record_{change.value}")
         await audit.record(
             conn,
             actor=Actor.agent(machine.id),
@@ -119,7 +120,7 @@ class Records:
         async with self._db.transaction() as conn:
             if not await records_store.looked_into(conn, machine.id):
                 raise Conflict(N_("Somebody has looked into it already."))
-            await self._say(conn, machine.id, machine.client_id, "record_explained", member_id=member.id, detail=note)
+            await say(conn, machine.id, machine.client_id, "record_explained", member_id=member.id, detail=note)
             await audit.record(
                 conn,
                 actor=Actor.member(member.id),
@@ -127,17 +128,3 @@ class Records:
                 subject=f"machine:{machine.id}",
                 details={"note": note},
             )
-
-    async def _say(
-        self,
-        conn: Connection,
-        machine_id: int,
-        client_id: int,
-        kind: str,
-        *,
-        member_id: int | None = None,
-        detail: str = "",
-    ) -> None:
-        await store.add_event(conn, machine_id, kind, member_id=member_id, detail=detail)
-        for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
-            await events.publish(conn, topic, kind)

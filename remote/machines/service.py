@@ -36,6 +36,7 @@ from remote.machines.model import (
     spoken_code,
 )
 from remote.machines.reading import Reading
+from remote.machines.telling import say
 
 NAME_LIMIT = 80
 
@@ -122,7 +123,7 @@ class Machines(Reading):
         }
         machine_id = await store.add(conn, values)
         await store.code_machine(conn, taken.id, machine_id)
-        await self._say(conn, machine_id, taken.client_id, "enrolled", detail=request.hostname)
+        await say(conn, machine_id, taken.client_id, "enrolled", detail=request.hostname)
         await audit.record(
             conn,
             actor=Actor.agent(machine_id),
@@ -224,7 +225,7 @@ class Machines(Reading):
         try:
             async with self._db.transaction() as conn:
                 if await store.change_key(conn, machine.id, old=machine.public_key, new=new):
-                    await self._say(conn, machine.id, machine.client_id, "key_changed")
+                    await say(conn, machine.id, machine.client_id, "key_changed")
                     details = {"old": machine.public_key.hex(), "new": new.hex()}
                     await _record(conn, machine.id, "key_changed", details)
         except psycopg.errors.UniqueViolation:
@@ -263,7 +264,7 @@ class Machines(Reading):
             return
         unsaid = self.budget.spend(machine.id, "policy", json.dumps(policy, sort_keys=True))
         if unsaid is not None:
-            await self._say(conn, machine.id, machine.client_id, "policy")
+            await say(conn, machine.id, machine.client_id, "policy")
             await _record(conn, machine.id, "policy_reported", policy | _counted(unsaid))
 
     async def dropped(self, conn: Connection, machine: Machine, counts: Mapping[str, int]) -> None:
@@ -271,7 +272,7 @@ class Machines(Reading):
         detail = ", ".join(f"{bounds.text(name, 40)}: {count}" for name, count in sorted(counts.items())[:20])
         unsaid = self.budget.spend(machine.id, "dropped", detail)
         if unsaid is not None:
-            await self._say(conn, machine.id, machine.client_id, "dropped", detail=detail)
+            await say(conn, machine.id, machine.client_id, "dropped", detail=detail)
             await _record(conn, machine.id, "messages_dropped", {"counts": detail} | _counted(unsaid))
 
     async def consent_withdrawn(self, conn: Connection, machine: Machine, reason: str, *, about: str = "") -> None:
@@ -279,7 +280,7 @@ class Machines(Reading):
         detail = bounds.text(reason, 500)
         unsaid = self.budget.spend(machine.id, "consent_withdrawn", detail, about)
         if unsaid is not None:
-            await self._say(conn, machine.id, machine.client_id, "consent_withdrawn", detail=detail)
+            await say(conn, machine.id, machine.client_id, "consent_withdrawn", detail=detail)
             await _record(conn, machine.id, "consent_withdrawn", {"reason": detail} | _counted(unsaid))
 
     # telling
@@ -294,7 +295,7 @@ class Machines(Reading):
         subject: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        await self._say(conn, machine.id, machine.client_id, verb, member_id=member.id, subject=subject)
+        await say(conn, machine.id, machine.client_id, verb, member_id=member.id, subject=subject)
         await audit.record(
             conn,
             actor=Actor.member(member.id),
@@ -302,21 +303,6 @@ class Machines(Reading):
             subject=f"machine:{machine.id}",
             details=details,
         )
-
-    async def _say(
-        self,
-        conn: Connection,
-        machine_id: int,
-        client_id: int,
-        kind: str,
-        *,
-        member_id: int | None = None,
-        subject: str = "",
-        detail: str = "",
-    ) -> None:
-        await store.add_event(conn, machine_id, kind, member_id=member_id, subject=subject, detail=detail)
-        for topic in (f"machine:{machine_id}", f"client:{client_id}", "machines:all"):
-            await events.publish(conn, topic, kind)
 
 
 async def _record(conn: Connection, machine_id: int, verb: str, details: Mapping[str, Any]) -> None:
