@@ -12,6 +12,7 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
@@ -46,12 +47,20 @@ def found(path: Path) -> Path:
 @contextmanager
 def opened(path: Path) -> Iterator[Readable]:
     """The recording's bytes, whichever way they are kept. Reading raises OSError; what was cut or changed does too."""
-    path = found(path)
-    with gzip.open(path, "rb") if is_packed(path) else path.open("rb") as file:
+    with _open(path) as file:
         try:
             yield file
         except DAMAGED as error:
             raise OSError(5, f"the compressed file is damaged ({error})") from None
+
+
+def _open(path: Path) -> gzip.GzipFile | BufferedReader:
+    if is_packed(path):
+        return gzip.open(path, "rb")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:  # compressed since its name was looked up
+        return gzip.open(packed_name(path), "rb")
 
 
 def compress(path: Path) -> Path:
@@ -86,6 +95,11 @@ def _same(path: Path, part: Path) -> bool:
 def drop_plain(packed: Path) -> None:
     """Remove the plain file that a kill left beside its compressed copy."""
     packed.with_name(packed.name.removesuffix(PACKED)).unlink(missing_ok=True)
+
+
+def plain_ones(root: Path) -> list[str]:
+    """The session ids of the recordings under ``root`` that are not compressed, or still lie beside their copy."""
+    return [path.stem for path in root.glob("*/*.cast")]
 
 
 def fingerprint(path: Path) -> str:

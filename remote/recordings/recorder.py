@@ -6,6 +6,8 @@ import base64
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,6 +206,23 @@ def being_written(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether it is ours alone, among all processes, until the end of the block; a file that is gone is nobody's."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield True
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def split_utf8(data: bytes) -> tuple[bytes, bytes]:

@@ -7,9 +7,10 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
@@ -18,7 +19,7 @@ from kb.search.analysis import VERSION
 from kb.search.records import tsvector_text
 from remote.recordings import cast, files, store, text
 from remote.recordings.model import ERASED, ChainReport, Marker, Recording, RecordingState, Spoken
-from remote.recordings.recorder import Recorder, Restored, being_written
+from remote.recordings.recorder import Recorder, Restored, being_written, claimed
 from remote.sessions.scrollback import SCROLLBACK
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Recordings:
         self._db = kernel.db
         self._root = kernel.settings.data_dir / FOLDER
         self._surveys: dict[str, Survey] = {}
+        self._finishing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reading = asyncio.Lock()  # one at a time: a recording is long, and reading it is work
 
     async def get(self, session_id: str) -> Recording:
@@ -88,33 +90,53 @@ class Recordings:
             await store.anchor(conn, session_id, chunks=recorder.chunks, size=recorder.offset, head=recorder.head)
 
     async def finish(self, session_id: str) -> None:
-        """Read the closed file once more: its state, its anchor and its words. Idempotent."""
-        try:
-            recording = await self.get(session_id)
-        except NotFound:
-            return
-        if recording.state is not RecordingState.RECORDING:
-            return
-        if await asyncio.to_thread(being_written, self.path(recording)):
-            return  # by another server process, which finishes it
+        """Read the closed file once more: its state, its anchor and its words; then compress it. Idempotent."""
+        async with self._claimed(session_id) as recording:
+            if recording is None:
+                return
+            if recording.state is RecordingState.RECORDING:
+                await self._read_through(recording)
+            await self._compress(await self.get(session_id))
+
+    @contextlib.asynccontextmanager
+    async def _claimed(self, session_id: str) -> AsyncIterator[Recording | None]:
+        """The recording as it is now, for one finisher at a time; None when it is written or finished elsewhere.
+
+        Two at once would each take the other's compressed copy for one too many, and remove it.
+        """
+        async with self._finishing.setdefault(session_id, asyncio.Lock()):
+            try:
+                path = self.path(await self.get(session_id))
+            except NotFound:
+                yield None
+                return
+            with claimed(path) as alone:  # among the server processes
+                yield await self.get(session_id) if alone else None
+
+    async def _read_through(self, recording: Recording) -> None:
         report, spoken = await asyncio.to_thread(_read, self.path(recording), recording)
         state = RecordingState.COMPLETE if report.sound else RecordingState.FAILED
         async with self._db.transaction() as conn:
             await store.finish(
                 conn,
-                session_id,
+                recording.session_id,
                 state=state,
                 chunks=report.chunks,
                 size=report.bytes,
                 head=report.head,
                 spoken=spoken,
             )
-        await self._compress(await self.get(session_id))
 
     async def _compress(self, recording: Recording) -> None:
-        """Only what is sound: a file whose chain is broken stays as it was found. A full disk leaves it plain."""
+        """Only what is sound: a file whose chain is broken stays as it was found. A full disk leaves it plain.
+
+        Only for whoever has it :meth:`_claimed`.
+        """
         path = self._root / recording.file
-        if recording.state is not RecordingState.COMPLETE or files.is_packed(path):
+        if recording.state is not RecordingState.COMPLETE:
+            return
+        if files.is_packed(path):
+            await asyncio.to_thread(files.drop_plain, path)
             return
         try:
             packed = await asyncio.to_thread(files.compress, path)
@@ -138,21 +160,11 @@ class Recordings:
     async def finish_left_over(self) -> int:
         """After a start: finish and compress what the server was killed before; how many were not finished."""
         async with self._db.connection() as conn:
-            found = await store.unfinished(conn)
-        for session_id in found:
+            unfinished = await store.unfinished(conn)
+        plain = await asyncio.to_thread(files.plain_ones, self._root)
+        for session_id in {*unfinished, *plain}:
             await self.finish(session_id)
-        await self._compress_left_over()
-        return len(found)
-
-    async def _compress_left_over(self) -> None:
-        """What is complete and still plain, and plain files whose compressed copy is the one that counts."""
-        async with self._db.connection() as conn:
-            everything = await store.everything(conn)
-        for recording in everything:
-            await self._compress(recording)
-            path = self._root / recording.file
-            if files.is_packed(path):
-                await asyncio.to_thread(files.drop_plain, path)
+        return len(unfinished)
 
     async def index_old(self) -> int:
         """Make recordings findable whose words were not written, or by an older analysis; how many. A few at a time.

@@ -47,7 +47,7 @@ async def test_a_lost_packet_costs_one_second_not_the_systems_patience(listener,
     monkeypatch.setattr(loop, "sock_connect", lossy)
     begun = time.monotonic()
     made = await asyncio.wait_for(reaching.reached("127.0.0.1", port), 10)
-    assert time.monotonic() - begun < 2.5 * reaching.AGAIN_EVERY
+    assert time.monotonic() - begun < 5 * reaching.AGAIN_EVERY
     assert [one.fileno() for one in tries[:2]] == [-1, -1], "what was given up is closed"
     made.close()
     await asyncio.sleep(0.05)

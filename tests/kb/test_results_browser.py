@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from page_parts import holds
 
 from kb.search.model import IndexPhase
 
@@ -86,7 +87,7 @@ async def test_by_keyboard_alone(open_page: Any, world: Any, cast: Any) -> None:
     await page.keyboard.press("k")
     await page.keyboard.press("p")
     await page.locator("#kb-preview").get_by_text("Redémarrez le service").wait_for()
-    await page.wait_for_function("document.activeElement.id === 'kb-preview'")
+    await holds(page, "document.activeElement.id === 'kb-preview'")
     await page.keyboard.press("Escape")
     assert await focused(page, "#found li:nth-child(1) [data-document]")
     await page.keyboard.press("w")

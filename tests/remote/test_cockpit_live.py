@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+from page_parts import holds
 from remote_parts import is_open, signed_in, until
 
 from compagnon_agent.protocol import messages
@@ -106,5 +107,5 @@ async def test_several_tickets_must_be_chosen_from(server, cast, agent, ticket, 
     assert await page.evaluate("document.activeElement.id") == "terminal-ticket"
     await page.select_option("#terminal-ticket", str(ticket))
     filled = "(title) => document.querySelector('#terminal-reason').value === title"
-    await page.wait_for_function(filled, arg="Rien ne s'imprime")
+    await holds(page, filled, arg="Rien ne s'imprime")
     assert trouble == []

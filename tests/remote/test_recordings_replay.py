@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from page_parts import holds
 from remote_parts import screen, signed_in, until
 
 from remote.sessions.model import EndReason
@@ -67,7 +68,7 @@ async def test_hostile_output_is_inert_live_and_in_the_replay(server, cast, agen
     await page.wait_for_selector(".ap-wrapper")
     title = await page.title()
     await page.evaluate("async () => { await compagnonPlayer.play(); await compagnonPlayer.seek('100%'); }")
-    await page.wait_for_function("document.querySelector('#player').innerText.includes('afterwards')")
+    await holds(page, "document.querySelector('#player').innerText.includes('afterwards')")
     assert await page.evaluate("navigator.clipboard.readText()") == "mine"
     assert await page.title() == title
     assert await page.locator("#player a[href], .transcript a, #player img").count() == 0
@@ -110,24 +111,24 @@ async def test_search_jump_speed_and_keyboard(server, cast, session, page_of, br
     assert [cast.alice.name in held[0], cast.bruno.name in held[1], len(held)] == [True, True, 2]
     await page.fill("#transcript-q", "SECOND-mot")
     count = page.locator("#find-count")
-    await page.wait_for_function("document.querySelectorAll('#transcript mark').length === 2")
+    await holds(page, "document.querySelectorAll('#transcript mark').length === 2")
     await page.press("#transcript-q", "Enter")
-    await page.wait_for_function("document.querySelector('#player').innerText.includes('second-mot')")
+    await holds(page, "document.querySelector('#player').innerText.includes('second-mot')")
     assert "fin\n" not in await page.inner_text("#player"), "it stands at the first hit"
     assert "1" in await count.inner_text()
     await page.press("#transcript-q", "Enter")
-    await page.wait_for_function("document.querySelector('#player').innerText.includes('second-mot fin')")
+    await holds(page, "document.querySelector('#player').innerText.includes('second-mot fin')")
     await page.click("#find-previous")
-    await page.wait_for_function("!document.querySelector('#player').innerText.includes('second-mot fin')")
+    await holds(page, "!document.querySelector('#player').innerText.includes('second-mot fin')")
     await page.fill("#transcript-q", "jamais vu")
-    await page.wait_for_function("document.querySelector('#find-count').textContent.trim() === 'Rien trouvé'")
+    await holds(page, "document.querySelector('#find-count').textContent.trim() === 'Rien trouvé'")
     before = await page.inner_text("#replay-now")
     await page.select_option("#replay-speed", "16")
-    await page.wait_for_function("compagnonPlayer.getCurrentTime() > 0")
+    await holds(page, "compagnonPlayer.getCurrentTime() > 0")
     same = "(before) => document.querySelector('#replay-now').innerText === before"
-    await page.wait_for_function(same, arg=before)  # another speed, the same moment
+    await holds(page, same, arg=before)  # another speed, the same moment
     await page.uncheck("#replay-idle")
-    await page.wait_for_function(f"document.querySelector('#replay-now').textContent === {before!r}")
+    await holds(page, f"document.querySelector('#replay-now').textContent === {before!r}")
     await page.click("#recording-keyboard [data-second] >> nth=0")
-    await page.wait_for_function("document.querySelector('#replay-now').textContent === '00:00'")
+    await holds(page, "document.querySelector('#replay-now').textContent === '00:00'")
     assert trouble == []

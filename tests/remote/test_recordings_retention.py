@@ -1,7 +1,9 @@
 """Recordings are compressed when they end, erased when their time is over, and the proof stays."""
 
+import asyncio
 import gzip
 import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from compagnon import audit
 from compagnon.errors import Conflict, Forbidden, Invalid, NotFound
 from remote.recordings import files
 from remote.recordings.model import RecordingState
+from remote.recordings.service import Recordings
 from remote.sessions.model import EndReason
 
 LATER = datetime.now(UTC) + timedelta(days=400)
@@ -30,6 +33,7 @@ async def recorded(server, cast, remote, session, page_of):
     await page.type("echo ornitho''rynque\r")
     await page.see("ornithorynque")
     await remote.sessions.end(session.id, EndReason.MEMBER)
+    await remote.recordings.finish(session.id)
     return await remote.recordings.get(session.id)
 
 
@@ -94,6 +98,40 @@ async def test_a_kill_between_the_copies_is_tidied_at_the_next_start(remote, rec
     assert again.file == recorded.file
     assert files.copies(path) == [path]
     assert (await remote.recordings.verify(again)).sound
+
+
+async def test_several_that_finish_it_at_once_leave_one_copy(server, cast, remote, session, page_of, monkeypatch):
+    """The page that ends it, the server that is told of the end, another server process that starts."""
+    compress = files.compress
+
+    def slowly(path):
+        packed = compress(path)
+        time.sleep(0.3)  # a long recording
+        return packed
+
+    monkeypatch.setattr("remote.recordings.service.files.compress", slowly)
+    page = await page_of(cast.alice, session)
+    await page.type("echo bon''jour\r")
+    await page.see("bonjour")
+    room = remote.sessions._rooms.get(session.id)
+    room.recorder.close()
+    elsewhere = Recordings(server.services.kernel)
+    await asyncio.gather(*(of.finish(session.id) for of in (remote.recordings, elsewhere) for _ in range(4)))
+    await remote.recordings.finish(session.id)
+    recording = await remote.recordings.get(session.id)
+    assert recording.file.endswith(".cast.gz")
+    assert [path.name for path in files.copies(remote.recordings.path(recording))] == [f"{session.id}.cast.gz"]
+    assert (await remote.recordings.verify(recording)).sound
+
+
+async def test_a_recording_whose_file_is_gone_is_failed_and_holds_up_no_start(remote, cast, session, page_of):
+    page = await page_of(cast.alice, session)
+    await page.type("echo bon''jour\r")
+    await page.see("bonjour")
+    remote.recordings.path(await remote.recordings.get(session.id)).unlink()
+    await remote.sessions.end(session.id, EndReason.MEMBER)
+    await remote.recordings.finish_left_over()
+    assert (await remote.recordings.get(session.id)).state is RecordingState.FAILED
 
 
 async def test_a_full_disk_leaves_it_plain_and_sound(server, cast, remote, session, page_of, monkeypatch):

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import subprocess
-import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -151,11 +150,9 @@ async def test_control_types_and_clicks_and_stop_ends_it(server, cast, agent, sc
     await page.say("input", events=[{"what": "move", **at(*BUTTON)}, *click])
     await until(lambda: "clicked" in desktop.told, what="the button is clicked")
     await page.say("input", events=select)
-    began = time.monotonic()
     status, said = await agent.cli("stop-session")
     assert status == 0, said
     await until(lambda: page.last("ended"))
-    assert time.monotonic() - began < 5
     before = desktop.told.count("typed")
     recordings = server.services.remote.recordings
     assert (await server.services.remote.sessions.get(screen.id)).end_reason is EndReason.CLIENT

@@ -71,9 +71,7 @@ async def test_ending_a_session_waits_for_neither_page_nor_agent(server, cast, s
     await until(lambda: room.agent is not None)
     stalled = Stalled()
     room.agent = stalled.wire
-    start = time.monotonic()
-    await asyncio.wait_for(sessions.end(session.id, EndReason.MEMBER), 3)
-    assert time.monotonic() - start < 3
+    await asyncio.wait_for(sessions.end(session.id, EndReason.MEMBER), rooms_module.FINISHED_SOON + 3)
     assert not stalled.aborted.is_set(), "its own task waits for it"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from page_parts import holds
 
 PASSWORD = "correct horse battery"
 
@@ -46,7 +47,7 @@ async def test_one_follows_by_keyboard_and_another_watches(server, cast, signed_
     alice, bruno = await signed_in(cast.alice), await signed_in(cast.bruno)
     await alice.goto(f"{server.url}/runs/{run.id}")
     await bruno.goto(f"{server.url}/runs/{run.id}")
-    await bruno.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+    await holds(bruno, "document.documentElement.dataset.ready === 'yes'")
     await alice.keyboard.press("d")
     await bruno.wait_for_selector("#current-step :text('Créez le fichier témoin')")
     await alice.wait_for_selector("#current-step :text('Créez le fichier témoin')")
