@@ -43,13 +43,14 @@ class Wire:
     notices. What looks after several peers uses ``dismiss``, which waits for nobody.
     """
 
-    __slots__ = ("_abort", "_receive", "_send", "_settle", "_taken", "closed")
+    __slots__ = ("_abort", "_receive", "_send", "_settle", "_taken", "_writable", "closed")
 
     def __init__(self, receive: Receive, send: Send, scope: Scope | None = None) -> None:
         self._receive = receive
         self._send = send
         self._abort = _extension(scope, "abort")
         self._settle = _extension(scope, "settle")
+        self._writable = _extension(scope, "writable")
         self._taken = 0
         self.closed = False
 
@@ -119,6 +120,9 @@ class Wire:
         await self.close(code, reason)
 
     async def _put(self, message: Message, patience: float) -> None:
+        if self._writable():  # as nearly always: nothing waits, so nothing needs a timer
+            await self._send(message)
+            return
         try:
             async with asyncio.timeout(patience):
                 await self._send(message)
@@ -130,11 +134,11 @@ class Wire:
 _leaving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
 
-def _extension(scope: Scope | None, name: str) -> Callable[[], None]:
-    """How to drop the connection at once, or its handshake; nothing where the server cannot."""
+def _extension(scope: Scope | None, name: str) -> Callable[[], object]:
+    """How to drop the connection at once, its handshake, or whether it takes more; nothing where the server cannot."""
     extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
     found = extensions.get(ABORT)
-    return cast("Callable[[], None]", (found or {}).get(name, _nothing))
+    return cast("Callable[[], object]", (found or {}).get(name, _nothing))
 
 
 def _nothing() -> None:

@@ -21,6 +21,7 @@ from compagnon.settings import Settings
 pytest_plugins = ["wired_fixtures"]  # not "fixtures": pytest takes that name for its own module
 # In the background of a shell Ctrl-C is ignored, and would be by every server that a test starts and stops with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ["PATH"] = f"{Path(__file__).parent / 'tools'}:{os.environ['PATH']}"
 PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
 
 

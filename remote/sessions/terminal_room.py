@@ -18,7 +18,7 @@ from remote.sessions.viewer import Viewer
 from remote.wire import Wire
 
 log = logging.getLogger(__name__)
-ACK_SOON = 0.05  # seconds; an acknowledgement of each key's echo would delay the next
+ACK_SOON = 0.4  # seconds; each acknowledgement delays the echo that comes after it
 
 
 class TerminalRoom(Room):

@@ -78,13 +78,23 @@ def asked_for(form: Form) -> tuple[str, str]:
 
 @get("/sessions/{session_id:str}", opt={"terminal_styles": True})
 async def shown(
-    request: AnyRequest, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms, session_id: SessionId
+    request: AnyRequest,
+    member: Member,
+    sessions: Sessions,
+    desk: Desk,
+    rooms: Rooms,
+    ws_tickets: WsTickets,
+    session_id: SessionId,
 ) -> Template:
     """A remote session, the others of the same visit beside it, and who is in it."""
     session = await sessions.get(session_id)
     await sessions.require_entry(session, member)
+    opened = session.state is SessionState.OPEN
     return page(
-        request, f"remote/session_{session.capability}.html", **await _context(session, member, sessions, desk, rooms)
+        request,
+        f"remote/session_{session.capability}.html",
+        ws_ticket=await ws_tickets.issue(member.id, _opens(session_id)) if opened else "",
+        **await _context(session, member, sessions, desk, rooms),
     )
 
 
@@ -147,11 +157,16 @@ async def _title(gate: TicketGate, ticket_id: int) -> str:
 async def ws_ticket(
     member: Member, sessions: Sessions, ws_tickets: WsTickets, session_id: SessionId
 ) -> Response[dict[str, str]]:
-    """A one-time ticket for the session's socket; asked for again at each reconnection."""
+    """A one-time ticket for the session's socket: the page brings its first, and asks for one at each reconnection."""
     session = await sessions.get(session_id)
     await sessions.require_entry(session, member)
-    ticket = await ws_tickets.issue(member.id, f"session:{session_id}")
+    ticket = await ws_tickets.issue(member.id, _opens(session_id))
     return Response({"ticket": ticket, "state": session.state.value}, headers={"Cache-Control": "no-store"})
+
+
+def _opens(session_id: str) -> str:
+    """What a ticket for the session's socket is for."""
+    return f"session:{session_id}"
 
 
 @post("/sessions/{session_id:str}/end")
@@ -199,7 +214,7 @@ async def viewer_socket(
     try:
         if member is None or sign_in is None:
             raise Forbidden(N_("Please sign in first."))
-        await ws_tickets.redeem(wire.query(socket.scope, "ticket"), f"session:{session_id}", member_id=member.id)
+        await ws_tickets.redeem(wire.query(socket.scope, "ticket"), _opens(session_id), member_id=member.id)
         session = await sessions.get(session_id)
         await sessions.require_entry(session, member)
         viewer = _viewer(socket.scope, connection, member)

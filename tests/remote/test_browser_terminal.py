@@ -13,9 +13,12 @@ HOSTILE = (
 
 async def test_type_reload_cut_and_stop(server, cast, session, browser, client_for):
     page, trouble = await signed_in(browser, server, await client_for(cast.alice))
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/ticket") else None)
     await page.goto(f"{server.url}/sessions/{session.id}")
     await page.wait_for_selector(".xterm-screen")
     await page.wait_for_selector('#link-state[data-tone="ok"]')
+    assert asked == [], "the page brings its first ticket"
     await page.locator(".xterm-helper-textarea").focus()
     await page.keyboard.type("stty size; echo héé''llo\n")
 

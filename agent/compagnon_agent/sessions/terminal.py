@@ -20,8 +20,10 @@ from .link import SessionLink
 EXIT_GRACE = 5.0
 """Seconds that the server has to say CLOSE after everything, the exit code too, has arrived."""
 
-ACK_SOON = 0.05
-"""Seconds after which keys are acknowledged: not each by itself, which would delay its echo."""
+ACK_SOON = 0.4
+"""Seconds after which keys are acknowledged: each acknowledgement delays the echo that comes after it. A page shows as
+waiting what was not acknowledged after 1.5 s.
+"""
 
 READ_AHEAD = 256 * 1024
 """Output on its way beyond which the terminal is not read: what a Ctrl-C has to wait for. Without a link the stream

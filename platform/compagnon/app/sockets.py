@@ -1,7 +1,8 @@
 """The server's WebSockets: uvicorn's, with a way to drop a peer that does not read, and small enough for ten thousand.
 
 ASGI knows only a polite close, which waits for the peer: a stalled one would keep its connection, and whoever waits to
-send to it, for ever. The scope's extension ``compagnon.abort`` holds the transport's ``abort``.
+send to it, for ever. The scope's extension ``compagnon.abort`` holds the transport's ``abort``; its ``writable`` says
+whether what is sent now would leave without waiting.
 
 A connection that lasts for weeks keeps nothing of its handshake, and no queue or event that it does not use. Addresses
 in ``Config.direct`` go straight to their handler: each layer of the web framework would keep a frame for each of them.
@@ -53,6 +54,9 @@ class Gate:
     def clear(self) -> None:
         self._open = False
 
+    def is_open(self) -> bool:
+        return self._open
+
     async def wait(self) -> Literal[True]:
         while not self._open:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,11 +107,16 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.queue = Inlet()  # type: ignore[assignment]
-        self.writable = Gate()  # type: ignore[assignment]
+        self._gate = Gate()
+        self.writable = self._gate  # type: ignore[assignment]
 
     async def run_asgi(self) -> None:
         extensions = dict(self.scope.get("extensions") or {})
-        extensions["compagnon.abort"] = {"abort": self.transport.abort, "settle": self.settle}
+        extensions["compagnon.abort"] = {
+            "abort": self.transport.abort,
+            "settle": self.settle,
+            "writable": self._gate.is_open,
+        }
         self.scope["extensions"] = extensions
         if isinstance(self.config, Config):
             self.app = self.config.direct.get(self.scope["path"], self.app)

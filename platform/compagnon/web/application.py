@@ -108,6 +108,7 @@ def templates_of(
         packages,
         {
             "static": static.url,
+            "module": static.module,
             "nav_items": navigation.items,
             "nav_actions": navigation.actions,
             "nav_current": navigation.current,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -17,6 +19,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, PathParameter
+from markupsafe import Markup
 
 from compagnon.errors import NotFound
 from compagnon.i18n import N_
@@ -32,6 +35,9 @@ TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 COMPRESSED = (".js", ".mjs", ".css", ".svg", ".json", ".webmanifest")
+IMPORT = re.compile(
+    r"""^(?:import|export)\s(?:[^'"]*?from\s*)?["'](\.[^"']+)["']""", re.MULTILINE
+)  # of our own modules
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "public, no-cache"
 
@@ -60,6 +66,7 @@ class StaticFiles:
         for package in packages:
             self._add(Path(str(files(package).joinpath("static"))))
         self.digest = self._digest()
+        self._below: dict[str, Sequence[str]] = {}
 
     def _add(self, folder: Path) -> None:
         for path in sorted(folder.rglob("*")):
@@ -73,11 +80,39 @@ class StaticFiles:
             whole.update(name.encode() + b"\0" + hashlib.sha256(self._files[name].content).digest())
         return whole.hexdigest()[:12]
 
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self._files)
+
     def url(self, name: str) -> str:
         """The address of a file: ``static('tickets/list.js')``. Raises LookupError for one that is not there."""
         if name not in self._files:
             raise LookupError(f"no static file {name!r} (vendor files: run scripts/assets.py)")
         return f"/static/{self.digest}/{name}"
+
+    def module(self, name: str) -> Markup:
+        """The script element of an ES module, and a preload for each module below it: a browser that has none of them
+        would ask for them level by level. Raises LookupError.
+        """
+        preloads = [Markup('<link rel="modulepreload" href="{}">').format(self.url(each)) for each in self.below(name)]
+        return Markup("").join([*preloads, Markup('<script type="module" src="{}"></script>').format(self.url(name))])
+
+    def below(self, name: str) -> Sequence[str]:
+        """The modules that ``name`` imports, and those that they import, each once. Raises LookupError."""
+        if name not in self._below:
+            found: dict[str, None] = {}
+            waiting = [name]
+            while waiting:
+                imported = self._imports(waiting.pop())
+                waiting += [each for each in imported if each not in found]
+                found |= dict.fromkeys(imported)
+            self._below[name] = tuple(found)
+        return self._below[name]
+
+    def _imports(self, name: str) -> Sequence[str]:
+        self.url(name)
+        text = self._files[name].content.decode()
+        return [posixpath.normpath(f"{posixpath.dirname(name)}/{each}") for each in IMPORT.findall(text)]
 
     def get(self, name: str) -> StaticFile:
         found = self._files.get(name)

@@ -44,6 +44,9 @@ export class SessionLink {
   }
 
   async #dial() {
+    const brought = this.page.ticket; // with the page; too old in a tab that was kept, which asks for another then
+    this.page.ticket = "";
+    if (brought) { this.#open(brought); return; }
     let answer;
     try {
       const response = await this.#ticket();

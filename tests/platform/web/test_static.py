@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import pytest
 
@@ -38,3 +39,18 @@ async def test_nothing_else_can_be_read(client_of, name: str) -> None:
 def test_a_missing_file_is_named_when_the_page_is_made() -> None:
     with pytest.raises(LookupError, match=r"nothing\.js"):
         StaticFiles(["compagnon"]).url("shell/nothing.js")
+
+
+def test_a_module_comes_with_a_preload_for_each_one_below_it() -> None:
+    static = StaticFiles(["compagnon", "kb", "remote"])
+    made = str(static.module("remote/terminal.js"))
+    below = re.findall(r'<link rel="modulepreload" href="([^"]+)">', made)
+    assert static.url("remote/pulse.js") in below, "an import of an import"
+    assert len(below) == len(set(below))
+    assert made.endswith(f'<script type="module" src="{static.url("remote/terminal.js")}"></script>')
+
+
+def test_every_import_of_a_module_is_there() -> None:
+    static = StaticFiles(["compagnon", "kb", "procedures", "remote", "tickets"])
+    own = [name for name in static.names if name.endswith(".js") and not name.startswith("vendor/")]
+    assert sum(len(static.below(name)) for name in own) > 40, "each is found, or LookupError"
