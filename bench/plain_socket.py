@@ -1,6 +1,6 @@
 """A WebSocket client that costs next to nothing: thousands of simulated agents share the cores with what is measured.
 
-It does what RFC 6455 asks of a client on a clean line and no more: one upgrade, whole text messages, the close frame.
+It does what RFC 6455 asks of a client on a clean line and no more: one upgrade, whole messages, the close frame.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import asyncio
 import base64
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-TEXT, CLOSE = 0x1, 0x8
+TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8
 
 
 class Gone(Exception):
@@ -28,8 +29,8 @@ class PlainSocket:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def recv(self) -> str:
-        """The next text message. Raises Gone."""
+    async def recv(self) -> str | bytes:
+        """The next message. Raises Gone."""
         try:
             while True:
                 first, length = await self.reader.readexactly(2)
@@ -43,26 +44,30 @@ class PlainSocket:
                     raise Gone(payload[2:].decode())
                 if first & 0x0F == TEXT:
                     return payload.decode()
+                if first & 0x0F == BINARY:
+                    return payload
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Gone from None
 
-    def send(self, text: str) -> None:
-        payload, mask = text.encode(), os.urandom(4)
-        size = len(payload)
-        head = struct.pack("!BB", 0x80 | TEXT, 0x80 | size) if size < 126 else struct.pack("!BBH", 0x81, 0xFE, size)
+    def send(self, message: str | bytes) -> None:
+        """A message of less than 64 KiB."""
+        payload, kind = (message.encode(), TEXT) if isinstance(message, str) else (message, BINARY)
+        size, mask, first = len(payload), os.urandom(4), 0x80 | kind
+        head = struct.pack("!BB", first, 0x80 | size) if size < 126 else struct.pack("!BBH", first, 0xFE, size)
         pad = (mask * (size // 4 + 1))[:size]
         masked = (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
         self.writer.write(head + mask + masked)
 
 
-async def connect(url: str) -> PlainSocket:
+async def connect(url: str, headers: Mapping[str, str] | None = None) -> PlainSocket:
     """Raises OSError, Gone (not upgraded)."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     key = base64.b64encode(os.urandom(16)).decode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     writer.write(
-        f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
     )
     try:
         answer = await reader.readuntil(b"\r\n\r\n")

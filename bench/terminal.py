@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from plain_socket import PlainSocket, connect
 from remote_server import Bench, agent_process, free_port, serving, signed_in
-from websockets.asyncio.client import ClientConnection, connect
 
 from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.frames import FrameKind
@@ -58,13 +58,13 @@ class Side(Protocol):
 class Page:
     """A page of the session, as a browser drives it."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: PlainSocket) -> None:
         self._socket = socket
         self._typed = 0
         self._drawn = 0
 
     async def send(self, data: bytes) -> None:
-        await self._socket.send(frames.data(data, self._typed).encode())
+        self._socket.send(frames.data(data, self._typed).encode())
         self._typed += len(data)
 
     async def output(self) -> bytes:
@@ -75,7 +75,7 @@ class Page:
                 continue
             if frame.end - self._drawn > 65536:
                 self._drawn = frame.end
-                await self._socket.send(frames.ack(frame.end, 0).encode())
+                self._socket.send(frames.ack(frame.end, 0).encode())
             return frame.payload
 
 
@@ -135,11 +135,8 @@ async def open_page(bench: Bench, machine_id: int, http: httpx.AsyncClient) -> O
     return Opened(page=page, took=took, address=address, headers=headers)
 
 
-async def page_of(address: str, headers: dict[str, str], ticket: str) -> ClientConnection:
-    viewer = secrets.token_hex(8)
-    return await connect(
-        f"{address}?ticket={ticket}&viewer={viewer}&offset=", additional_headers=headers, origin=None, compression=None
-    )
+async def page_of(address: str, headers: dict[str, str], ticket: str) -> PlainSocket:
+    return await connect(f"{address}?ticket={ticket}&viewer={secrets.token_hex(8)}&offset=", headers)
 
 
 async def at_prompt(side: Side) -> None:

@@ -40,6 +40,7 @@ class FrameKind(IntEnum):
     CLOSE = 11
 
 
+_KINDS = {kind.value: kind for kind in FrameKind}
 _LENGTHS = {
     FrameKind.ACK: 4, FrameKind.RESUME: 4, FrameKind.GAP: 0, FrameKind.EXIT: 4, FrameKind.RESIZE: 4, FrameKind.PING: 8,
     FrameKind.PONG: 8,
@@ -90,9 +91,8 @@ def decode(raw: bytes) -> Frame | None:
     kind, channel, offset = _HEADER.unpack_from(raw)
     if offset > 2**53:  # what JavaScript counts exactly
         raise WireError("frame", "offset out of range")
-    try:
-        known = FrameKind(kind)
-    except ValueError:
+    known = _KINDS.get(kind)
+    if known is None:
         return None
     frame = Frame(kind=known, channel=channel, offset=offset, payload=raw[_HEADER.size :])
     _validate(frame)
