@@ -22,10 +22,7 @@ from terminal import at_prompt, open_page, until
 from compagnon.auth.model import Role
 
 LINES = 200_000
-DRAWN = """() => { const shown = window.compagnonTerminal?.buffer.active; if (!shown) return false;
-for (let row = shown.length - 1; row > Math.max(0, shown.length - 60); row--)
-    if (shown.getLine(row)?.translateToString(true).startsWith("fin du flot")) return true;
-return false; }"""
+DRAWN = "() => document.querySelector('.xterm-rows')?.textContent.includes('fin du flot')"
 
 
 async def measure(times: int) -> None:

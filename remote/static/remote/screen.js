@@ -18,6 +18,7 @@ const UNANSWERED = [
 // Shells wait for these two (where is the cursor, what are you): their answers are digits, and they are rationed.
 const ANSWERED = [{ final: "c" }, { final: "n" }];
 const ANSWERS = 20; // in a second
+const SHOWN_LATEST = 1500; // milliseconds: on a slow line, what was read by then is shown
 
 export class Screen {
   #fit = new FitAddon();
@@ -25,11 +26,14 @@ export class Screen {
   #driving = false;
   #second = 0;
   #answers = 0;
+  #shown = false;
 
   // typed(text): keys for the shell. resized(columns, rows): the size that this page would like. asked(text): what was
-  // selected is to be looked for.
-  constructor(element, { typed, resized, asked }) {
+  // selected is to be looked for. shown(): it is there to be seen. Whoever makes it calls show() once it has written
+  // what was there before: that is read much faster while it is not drawn.
+  constructor(element, { typed, resized, asked, shown }) {
     this.element = element;
+    this.onShown = shown;
     this.resized = resized;
     this.asked = asked;
     this.terminal = new Terminal({
@@ -49,8 +53,15 @@ export class Screen {
     this.terminal.onData((text) => this.#onData(text, typed));
     this.terminal.onBinary((text) => this.#onData(text, typed));
     this.terminal.attachCustomKeyEventHandler((event) => this.#onKey(event));
-    this.terminal.open(element);
-    new ResizeObserver(() => this.fit()).observe(element);
+    setTimeout(() => this.show(), SHOWN_LATEST);
+  }
+
+  show() {
+    if (this.#shown) return;
+    this.#shown = true;
+    this.terminal.open(this.element);
+    new ResizeObserver(() => this.fit()).observe(this.element);
+    this.onShown?.();
   }
 
   // What hostile output could make the terminal do outside of the screen, or type, is taken out before it gets there.
@@ -121,7 +132,7 @@ export class Screen {
 
   // Only the driver's window decides the size; others scroll.
   fit() {
-    if (!this.#driving || this.element.hidden) return;
+    if (!this.#driving || !this.#shown || this.element.hidden) return;
     const size = this.#fit.proposeDimensions();
     if (size && size.cols > 0 && size.rows > 0) this.resized(size.cols, size.rows);
   }

@@ -51,11 +51,19 @@ function startScreen() {
     typed: (text) => keyboard.type(withCtrl(text)),
     resized: (columns, rows) => link.send(frames.resize(columns, rows)),
     asked: askAbout,
+    shown,
   });
+  window.compagnonTerminal = screen.terminal; // for tests and assistive scripts
+}
+
+function shown() {
   askWithButton(() => screen.terminal.getSelection(), (changed) => screen.terminal.onSelectionChange(changed));
   pointing = new Pointing(screen.terminal, part("point"), (place) => link.say("point", place));
-  window.compagnonTerminal = screen.terminal; // for tests and assistive scripts
   screen.terminal.focus();
+}
+
+function showOnceRead(upto) {
+  if (upto >= replayUntil) screen.show();
 }
 
 // what it says
@@ -69,6 +77,7 @@ const HEARD = {
     replayUntil = note.end;
     startScreen();
     screen.size(note.columns, note.rows);
+    showOnceRead(drawn);
     setDriver(note.driver);
     if (note.typed !== null) keyboard.resume(note.typed, note.confirmed); else keyboard.hold();
   },
@@ -96,6 +105,7 @@ function draw(frame) {
     offset = drawn = acknowledged = frame.offset;
     replayUntil = Math.max(replayUntil, frame.offset);
     screen.reset(frame.payload);
+    showOnceRead(drawn);
     return;
   }
   if (frame.kind !== frames.DATA) return;
@@ -103,7 +113,7 @@ function draw(frame) {
   if (!fresh.length) return;
   offset = frame.offset + frame.payload.length;
   const upto = offset;
-  screen.write(fresh, upto <= replayUntil, () => { drawn = upto; acknowledge(); });
+  screen.write(fresh, upto <= replayUntil, () => { drawn = upto; showOnceRead(upto); acknowledge(); });
 }
 
 function acknowledge() {

@@ -12,6 +12,7 @@ const part = (id) => document.getElementById(id);
 let screen = null;
 let socket = null;
 let offset = null;
+let replayUntil = 0;
 let tries = 0;
 let over = false;
 const pulse = new Pulse(() => socket?.send(JSON.stringify({ type: "ping" })), drop);
@@ -47,6 +48,7 @@ const HEARD = {
   welcome(note) {
     tries = 0;
     start();
+    replayUntil = note.end;
     screen.size(note.columns, note.rows);
     say(note.agent ? texts.open : texts.agentAway, note.agent ? "ok" : "warn");
   },
@@ -76,6 +78,7 @@ function draw(frame) {
   if (frame.kind === frames.SNAPSHOT) {
     offset = frame.offset;
     screen.reset(frame.payload);
+    showOnceRead(offset);
     return;
   }
   if (frame.kind !== frames.DATA) return;
@@ -83,7 +86,11 @@ function draw(frame) {
   if (!fresh.length) return;
   offset = frame.offset + frame.payload.length;
   const upto = offset;
-  screen.write(fresh, true, () => { if (socket?.readyState === WebSocket.OPEN) socket.send(frames.ack(upto, 0)); });
+  screen.write(fresh, true, () => { showOnceRead(upto); if (socket?.readyState === WebSocket.OPEN) socket.send(frames.ack(upto, 0)); });
+}
+
+function showOnceRead(upto) {
+  if (upto >= replayUntil) screen.show();
 }
 
 function end(text) {
