@@ -13,7 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
+from shell_parts import TOOLS
 
+from compagnon.auth import passwords
 from compagnon.db import Database
 from compagnon.db.embedded import EmbeddedPostgres
 from compagnon.settings import Settings
@@ -21,8 +24,14 @@ from compagnon.settings import Settings
 pytest_plugins = ["wired_fixtures"]  # not "fixtures": pytest takes that name for its own module
 # In the background of a shell Ctrl-C is ignored, and would be by every server that a test starts and stops with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ["PATH"] = f"{Path(__file__).parent / 'tools'}:{os.environ['PATH']}"
+os.environ["PATH"] = f"{TOOLS}:{os.environ['PATH']}"
 PACKAGES = ("compagnon", "kb", "procedures", "remote", "tickets")
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real argon2id, with the least work it allows; ``test_sign_ins.py`` looks at the parameters of production."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +45,20 @@ def postgres() -> Iterator[str]:
     folder.chmod(0o711)
     server = EmbeddedPostgres(folder / "pg")
     server.start()
+    _forget_the_disk(server.url)
     try:
         yield server.url
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_the_disk(url: str) -> None:
+    """Hundreds of databases are made and dropped; none of them has to survive a power cut."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            conn.execute(f"ALTER SYSTEM SET {name} = off")
+        conn.execute("SELECT pg_reload_conf()")
 
 
 def database_url(server: str, name: str) -> str:

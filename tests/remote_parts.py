@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from shell_parts import own_shell
+from shell_parts import TOOLS, own_shell
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -53,7 +53,7 @@ class Agent:
 
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": "/usr/bin:/bin",
+            "PATH": f"{TOOLS}:/usr/bin:/bin",
             "HOME": str(self.folder),
             "COMPAGNON_AGENT_SHELL": own_shell(self.folder),
             "LANG": "C.UTF-8",

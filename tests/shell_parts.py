@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+TOOLS = Path(__file__).parent / "tools"  # stand before those of the system
 SCRIPT = """#!/bin/sh
 # Whoever is killed while reading somebody's start-up files may leave locks behind, on which the next shell waits.
 export HOME="{home}" HISTFILE=/dev/null

@@ -10,12 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from litestar import Litestar, WebSocket, get, post, websocket
 from litestar.params import FromPath
 from litestar.response import Template
 
-from compagnon.auth import passwords
 from compagnon.auth.model import Member, Role
 from compagnon.auth.service import Members
 from compagnon.auth.sign_ins import SignIns
@@ -36,12 +34,6 @@ from compagnon.web.ws_tickets import WsTickets
 
 PASSWORD = "correct horse battery"
 BASE = "http://compagnon.test"
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real argon2id, with the least work it allows; ``test_passwords.py`` looks at the parameters of production."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
