@@ -25,6 +25,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from plain_socket import Gone, PlainSocket, connect
 from remote_server import Bench, agent_process, serving, signed_in
@@ -258,4 +259,4 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--idle", type=int, default=60, help="seconds that the real agent idles")
     chosen = parser.parse_args()
-    asyncio.run(measure(chosen.count, chosen.idle))
+    uvloop.run(measure(chosen.count, chosen.idle))

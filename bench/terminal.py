@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+import uvloop
 from plain_socket import PlainSocket, connect
 from remote_server import Bench, agent_process, free_port, serving, signed_in
 
@@ -336,6 +337,6 @@ if __name__ == "__main__":
     parser.add_argument("--observe", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.observe:
-        asyncio.run(observe(*json.loads(asked.observe)))
+        uvloop.run(observe(*json.loads(asked.observe)))
     else:
-        asyncio.run(measure(asked.keys, asked.megabytes))
+        uvloop.run(measure(asked.keys, asked.megabytes))
