@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from compagnon.db import DatabaseError
@@ -123,15 +124,21 @@ class Lines:
         replaced = self.add(connection)
         if replaced is not None:
             replaced.wire.dismiss(wire.REPLACED, "replaced")
-        machine = await self._arrived.ask(arrival)
-        if machine is None or machine.state is MachineState.REVOKED:
+        state = await self._arrived.ask(arrival)
+        if state is None:
             raise Conflict(N_("This machine is revoked already."))
-        connection.machine = machine
+        connection.machine = await self._as_it_is(connection.machine, state, arrival)
         connection.heard = time.monotonic()
-        if machine.state is MachineState.APPROVED:
+        if state is MachineState.APPROVED:
             await self.welcome(connection)
         else:
             await connection.send(messages.Pending(signature=connection.proof.sign(self.identity, "pending")))
+
+    async def _as_it_is(self, known: Machine, state: MachineState, arrival: Arrival) -> Machine:
+        """The machine, read a moment ago, now that its agent is there; read again when it was decided on meanwhile."""
+        if state is not known.state:
+            return await self.machines.get(known.id)
+        return replace(known, online=True, agent_version=arrival.version, capabilities=list(arrival.capabilities))
 
     async def left(self, connection: AgentConnection) -> None:
         """The connection has ended."""

@@ -187,15 +187,13 @@ class Machines(Reading):
             found = await store.many(conn, machine_ids)
         return [found.get(machine_id) for machine_id in machine_ids]
 
-    async def arrived(self, arrivals: Sequence[Arrival]) -> list[Machine | None]:
-        """Their agents proved their keys: each machine as it is now, in its place."""
-        machine_ids = [one.id for one in arrivals]
+    async def arrived(self, arrivals: Sequence[Arrival]) -> list[MachineState | None]:
+        """Their agents proved their keys: each machine's state, in its place; None where it is revoked."""
         async with self._db.transaction() as conn:
-            await store.arrived(conn, self.node, arrivals)
-            found = await store.many(conn, machine_ids)
+            found = await store.arrived(conn, self.node, arrivals)
             topics = [f"machine:{machine_id}" for machine_id in sorted(found)]
             await events.publish_all(conn, [*topics, "machines:all"], "online")
-        return [found.get(machine_id) for machine_id in machine_ids]
+        return [found.get(one.id) for one in arrivals]
 
     async def disconnected(self, machine_ids: Sequence[int]) -> list[None]:
         """Their connections to this process have ended; an answer for each, for whoever asked for several at once."""

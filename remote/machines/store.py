@@ -79,6 +79,7 @@ UPDATE machines m SET online = true, node = %(node)s, last_seen_at = now(), agen
 FROM jsonb_to_recordset(%(rows)s) AS r(id bigint, version text, capabilities jsonb)
 WHERE m.id = r.id AND m.state <> 'revoked'
     AND m.id IN (SELECT id FROM machines WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE)
+RETURNING m.id, m.state
 """
 MANY = f"SELECT {COLUMNS} {FROM} WHERE m.id = ANY(%(ids)s)"
 DISCONNECTED = """
@@ -238,10 +239,12 @@ async def many(conn: Connection, machine_ids: Sequence[int]) -> dict[int, Machin
     return {machine.id: machine for machine in await _many(conn, MANY, {"ids": list(machine_ids)})}
 
 
-async def arrived(conn: Connection, node: str, arrivals: Sequence[Arrival]) -> None:
-    """Their agents are connected to this node; nothing for machines that are revoked."""
+async def arrived(conn: Connection, node: str, arrivals: Sequence[Arrival]) -> dict[int, MachineState]:
+    """Their agents are connected to this node. Each one's state; machines that are revoked are not among them."""
     rows = [{"id": one.id, "version": one.version, "capabilities": list(one.capabilities)} for one in arrivals]
-    await conn.execute(ARRIVED, {"node": node, "rows": Jsonb(rows), "ids": [one.id for one in arrivals]})
+    values = {"node": node, "rows": Jsonb(rows), "ids": [one.id for one in arrivals]}
+    found = await (await conn.execute(ARRIVED, values)).fetchall()
+    return {machine_id: MachineState(state) for machine_id, state in found}
 
 
 async def disconnected(conn: Connection, machine_ids: Sequence[int], node: str) -> list[int]:

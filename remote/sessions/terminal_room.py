@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.frames import Frame, FrameKind
@@ -18,6 +19,7 @@ from remote.sessions.viewer import Viewer
 from remote.wire import Wire
 
 log = logging.getLogger(__name__)
+NUMBERS = 2**31  # of questions
 ACK_SOON = 0.4  # seconds; each acknowledgement delays the echo that comes after it
 
 
@@ -198,6 +200,17 @@ class TerminalRoom(Room):
             viewer.drew(frame.offset)
         elif frame.kind is FrameKind.RESIZE:
             await self.resize(viewer, *frame.size)
+
+    def note(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
+        """``again``: a page whose typing was refused asks where it goes on; all that it sent before was judged."""
+        if note.get("type") != "again":
+            return super().note(viewer, note)
+        number = note.get("number")
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < NUMBERS:
+            raise ValueError("a question without a number")
+        viewer.held = False
+        viewer.tell("resume", number=number, **self._place(viewer))
+        return None
 
     @property
     def _takes_keys(self) -> bool:

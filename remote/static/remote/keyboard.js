@@ -10,12 +10,18 @@ export class Keyboard {
   #open = false;
   #void = 0; // what was typed before this place is thrown away, as far as the server has not taken it
   #since = 0; // since when nothing was confirmed of what is kept
+  #asked = 0; // how many questions were asked
+  #asking = 0; // the one whose answer is waited for
+  #refusedFrom = null; // what is kept from this place on was typed after a refusal, and gets its place with the answer
   #send;
+  #ask;
   #changed;
 
-  // send(bytes, offset) hands bytes to the socket; changed() is called when what waits has changed.
-  constructor(send, changed) {
+  // send(bytes, offset) hands bytes to the socket, ask(number) a question that is answered by a resume with its number;
+  // changed() is called when what waits has changed.
+  constructor(send, ask, changed) {
     this.#send = send;
+    this.#ask = ask;
     this.#changed = changed;
   }
 
@@ -30,7 +36,10 @@ export class Keyboard {
 
   // The server took everything before `upto`, the machine has what was before `confirmed`: go on from there. What a
   // killed server took and did not hand on is asked for again, so it is kept until the machine has it.
-  resume(upto, confirmed) {
+  resume(upto, confirmed, answers = 0) {
+    if (this.#asking && answers !== this.#asking) return;
+    this.#asking = 0;
+    this.#place(upto);
     const taken = Math.max(0, upto - this.#start);
     const thrownAway = Math.max(taken, this.#void - this.#start);
     this.#kept = joined(this.#kept.slice(0, taken), this.#kept.slice(thrownAway));
@@ -40,6 +49,22 @@ export class Keyboard {
     this.arrived(confirmed);
     this.#flush();
   }
+
+  // It was somebody else's turn: what the server did not take is thrown away. More may be under way that is refused
+  // too, or that comes when it is this page's turn again: only an answer to what is asked after it tells what was taken.
+  // Whether that is news.
+  refused(upto) {
+    if (this.#asking) return false;
+    this.forget(upto);
+    this.#open = false;
+    this.#refusedFrom = this.#start + this.#kept.length;
+    this.#asking = ++this.#asked;
+    this.#ask(this.#asking);
+    return true;
+  }
+
+  // Another connection: what was asked over the one before is not answered any more.
+  connected() { this.#asking = 0; }
 
   // Nothing is taken now (link cut, recording frozen, buffer full): what is typed waits here.
   hold() {
@@ -87,6 +112,16 @@ export class Keyboard {
 
   get #waiting() {
     return this.#start + this.#kept.length - Math.max(this.#start, this.#void);
+  }
+
+  #place(upto) {
+    const shift = this.#refusedFrom === null ? 0 : upto - this.#refusedFrom;
+    if (shift > 0) {
+      this.#kept = this.#kept.slice(this.#refusedFrom - this.#start);
+      this.#start = upto;
+      if (this.#void) this.#void += shift;
+    }
+    this.#refusedFrom = null;
   }
 
   #waits() {

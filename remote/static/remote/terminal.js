@@ -31,6 +31,7 @@ let ctrl = false;
 
 const keyboard = new Keyboard(
   (bytes, at) => link.send(frames.data(bytes, at)),
+  (number) => link.say("again", { number }),
   showTyped,
 );
 const link = new SessionLink(page, {
@@ -79,14 +80,15 @@ const HEARD = {
     screen.size(note.columns, note.rows);
     showOnceRead(drawn);
     setDriver(note.driver);
+    keyboard.connected();
     if (note.typed !== null) keyboard.resume(note.typed, note.confirmed); else keyboard.hold();
   },
   people(note) { people = note.people; setDriver(note.driver); },
   link(note) { agent = note.agent; if (!agent) keyboard.hold(); },
-  resume(note) { keyboard.resume(note.upto, note.confirmed); },
+  resume(note) { keyboard.resume(note.upto, note.confirmed, note.number); },
   typed(note) { keyboard.arrived(note.upto); },
   hold() { keyboard.hold(); },
-  refused(note) { keyboard.forget(note.upto); keyboard.resume(note.upto, note.confirmed); announce(texts.refused); },
+  refused(note) { if (keyboard.refused(note.upto)) announce(texts.refused); },
   frozen(note) { frozen = note.frozen; if (frozen) keyboard.hold(); },
   eyes(note) { alone = note.alone; if (alone) keyboard.hold(); },
   point(note) { pointing?.show(note); },
