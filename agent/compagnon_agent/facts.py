@@ -214,9 +214,10 @@ def count_installed(output: str) -> int:
 
 def _updates() -> JSON:
     """Pending updates as apt knows them now: its lists are not refreshed, and nothing is changed."""
-    if not shutil.which("apt-get"):
+    program = shutil.which("apt-get")
+    if not program:
         return None
-    done = common.run(["apt-get", "--just-print", "-o", "Debug::NoLocking=true", "dist-upgrade"], timeout=30)
+    done = common.run([program, "--just-print", "-o", "Debug::NoLocking=true", "dist-upgrade"], timeout=30)
     return count_updates(done.stdout) if done.returncode == 0 else None
 
 

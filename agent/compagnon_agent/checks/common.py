@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ def run(argv: Sequence[str], *, timeout: float = 10.0) -> subprocess.CompletedPr
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env=_environment(),
         )
     except FileNotFoundError:
         raise Trouble(f"{argv[0]} is not there") from None
@@ -92,3 +93,10 @@ def run(argv: Sequence[str], *, timeout: float = 10.0) -> subprocess.CompletedPr
         raise Trouble(f"{argv[0]} did not answer within {timeout:.0f} s") from None
     except OSError as fault:
         raise Trouble(f"{argv[0]}: {fault.strerror or fault}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Where the system's own programs are, whatever the agent was started with."""
+    if os.name == "nt":
+        return {name: os.environ[name] for name in ("SYSTEMROOT", "PATH", "TEMP") if name in os.environ}
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
