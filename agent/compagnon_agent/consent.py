@@ -110,7 +110,8 @@ async def dialog(question: Question) -> Reply:
     )
     try:
         source = dumps(write_record(question)).encode()
-        output, _ = await asyncio.wait_for(process.communicate(source), question.wait + 5)
+        async with asyncio.timeout(question.wait + 5):
+            output, _ = await process.communicate(source)
     except TimeoutError:
         return Reply(granted=False, source=ConsentSource.DIALOG, reason=NO_ANSWER)
     finally:
@@ -131,7 +132,8 @@ async def _terminal(question: Question) -> Reply:
     for line in (question.heading, *question.lines, question.code, *question.notes):
         show(line)
     try:
-        granted = await asyncio.wait_for(_prompt(question, show), question.wait)
+        async with asyncio.timeout(question.wait):
+            granted = await _prompt(question, show)
     except TimeoutError:
         show("\n" + say(question.locale, "The question was withdrawn."))
         return Reply(granted=False, source=ConsentSource.TERMINAL, reason=NO_ANSWER)

@@ -108,7 +108,8 @@ async def _feed(process: asyncio.subprocess.Process, checks: Sequence[Check]) ->
 async def _next(process: asyncio.subprocess.Process, patience: float) -> tuple[CheckResult | None, str]:
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), patience)
+        async with asyncio.timeout(patience):
+            line = await process.stdout.readline()
     except TimeoutError:
         return None, f"no answer within {patience:.0f} s"
     except ValueError:

@@ -42,7 +42,8 @@ async def collect(root_note: str) -> dict[str, JSON] | None:
         start_new_session=True,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), TIME_LIMIT)
+        async with asyncio.timeout(TIME_LIMIT):
+            output, _ = await process.communicate()
         facts = loads(output, limit=1024 * 1024)
     except (TimeoutError, WireError):
         return None

@@ -177,7 +177,8 @@ class PtyProcess:
         while not self._drained.is_set() and idle < 5:
             idle = idle + 1 if self._reading else 0  # reading is held back: what is left will still be wanted
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await self._drained.wait()
         self._on_exit(code)
 
     async def close(self) -> None:
@@ -188,7 +189,8 @@ class PtyProcess:
         if self._process and self._process.returncode is None:
             _signal_session(self._process.pid, signal.SIGHUP)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), HANGUP_GRACE)
+                async with asyncio.timeout(HANGUP_GRACE):
+                    await self._process.wait()
             _signal_session(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         if self._waiter:

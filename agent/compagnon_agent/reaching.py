@@ -78,7 +78,8 @@ async def _addresses(host: str, port: int) -> list[Address]:
     )
     asking.add_done_callback(_seen)
     try:
-        found: list[Address] = [*await asyncio.wait_for(asyncio.shield(asking), RESOLVER if known else None)]
+        async with asyncio.timeout(RESOLVER if known else None):
+            found: list[Address] = [*await asyncio.shield(asking)]
     except (OSError, TimeoutError):
         if known is None:
             raise

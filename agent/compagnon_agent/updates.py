@@ -150,7 +150,8 @@ class Updates:
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
-            _, said = await asyncio.wait_for(process.communicate(), TEST_SECONDS)
+            async with asyncio.timeout(TEST_SECONDS):
+                _, said = await process.communicate()
         except TimeoutError:
             raise Refused("its self-test did not end") from None
         finally:

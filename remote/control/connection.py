@@ -110,7 +110,8 @@ async def challenge(wire_: Wire, identity: Identity) -> tuple[bytes, messages.He
     nonce = secrets.token_bytes(signing.NONCE_LENGTH)
     await wire_.send(messages.encode(messages.Challenge(nonce=nonce, server_key=identity.public)))
     try:
-        hello = messages.decode(await asyncio.wait_for(wire_.receive(), HANDSHAKE_SECONDS))
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            hello = messages.decode(await wire_.receive())
     except TimeoutError:
         raise Refused("no hello in time") from None
     except WireError as error:

@@ -256,7 +256,8 @@ class Lines:
         async with self._waiting_for(machine_id, key) as answer:
             await self.tell(machine_id, message, key=key)
             try:
-                found = await asyncio.wait_for(answer, timeout)
+                async with asyncio.timeout(timeout):
+                    found = await answer
             except TimeoutError:
                 raise Unavailable(SILENT) from None
         if not isinstance(found, kind):

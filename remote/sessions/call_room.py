@@ -114,7 +114,8 @@ class CallRoom(Room):
             if not free:  # somebody may have left meanwhile
                 self._require_eyes()
             await self._say(call)
-            reply = await asyncio.wait_for(future, wait)
+            async with asyncio.timeout(wait):
+                reply = await future
         except TimeoutError:
             raise Unavailable(N_("The machine did not answer in time.")) from None
         finally:

@@ -102,7 +102,8 @@ async def watch_socket(
 
 async def _secret(connection: Wire) -> str:
     """Raises ValueError, TimeoutError, Closed."""
-    raw = await asyncio.wait_for(connection.receive(), FIRST_WITHIN)
+    async with asyncio.timeout(FIRST_WITHIN):
+        raw = await connection.receive()
     note = _note(raw)
     secret = note.get("secret")
     if not isinstance(secret, str):

@@ -159,8 +159,11 @@ class Faults(RuleBasedStateMachine):
                 self.store(side, 1.0)
                 self.send(side, 20)
                 self.deliver(1 - side, 100)
+                if self.streams[side].owes:
+                    self.streams[side].acknowledge()
         assert self.taken[0] == self.written[1]
         assert self.taken[1] == self.written[0]
+        assert [stream.settled for stream in self.streams] == [True, True], "there is room again for all that follows"
 
 
 TestFaults = Faults.TestCase

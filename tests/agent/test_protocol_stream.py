@@ -122,6 +122,36 @@ def test_no_byte_is_lost_or_doubled(steps, seed, capacity, window):
     assert link.codes[1] == [7]
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_lost_acknowledgement_of_everything_is_said_again(lazy, killed):
+    """The sender is full, all has arrived and is dealt with, and what said so went down with the connection."""
+    sender, receiver = Stream(capacity=100, window=100), Stream(window=100, lazy=lazy)
+    connect(sender, receiver)
+    sender.write(b"x" * 100)
+    frame = sender.next_frame()
+    assert frame is not None
+    receiver.consumed(len(receiver.receive(frame).data))
+    receiver.acknowledge()
+    assert receiver.next_frame() == frames.ack(100, 100)
+    assert sender.room == 0
+    if killed:
+        receiver = Stream(window=100, lazy=lazy, received_at=receiver.received)
+    connect(sender, receiver)
+    while frame := receiver.next_frame():
+        sender.receive(frame)
+    assert sender.settled
+    assert sender.room == 100
+
+
+def connect(one: Stream, other: Stream) -> None:
+    for side in (one, other):
+        side.disconnected()
+    first, second = one.connected(), other.connected()
+    other.receive(first)
+    one.receive(second)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=1, max_size=500), st.integers(0, 500), st.integers(0, 500))
 def test_a_receiver_that_crashed_gets_what_it_had_not_stored(data, got, stored):

@@ -75,7 +75,8 @@ async def _loginctl(*arguments: str) -> str:
     except OSError:
         return ""
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), LOGINCTL_SECONDS)
+        async with asyncio.timeout(LOGINCTL_SECONDS):
+            output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -127,7 +127,9 @@ class Stream:
         self._urgent.clear()
 
     def _resume(self) -> Frame:
-        self._acked = self._consumed
+        # Acknowledgements may be lost with their connection, and RESUME is none: the peer would stay full for ever.
+        self._acked = 0
+        self._ack_wanted = True
         credit = max(0, self._consumed + self.window - self._received)
         return frames.resume(self._received, credit, channel=self.channel)
 

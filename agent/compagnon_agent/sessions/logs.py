@@ -109,7 +109,8 @@ class Logs(Capability):
         with contextlib.suppress(TimeoutError):
             while True:
                 renewed.clear()
-                await asyncio.wait_for(renewed.wait(), LEASE)
+                async with asyncio.timeout(LEASE):
+                    await renewed.wait()
 
     async def _tell(self, name: str, query: Query) -> None:
         missed = 0
@@ -172,7 +173,8 @@ async def _follower(asked: Mapping[str, JSON]) -> AsyncIterator[dict[str, JSON]]
 async def _next(output: asyncio.StreamReader, seconds: float) -> dict[str, JSON]:
     """The next answer. Raises :class:`CallError`."""
     try:
-        line = await asyncio.wait_for(output.readline(), seconds)
+        async with asyncio.timeout(seconds):
+            line = await output.readline()
         answer = loads(line, limit=LINE)
     except TimeoutError:
         raise CallError("too_slow", "this takes too long: a simpler expression, or a shorter time") from None

@@ -70,10 +70,12 @@ class Watching:
 
     async def _asked(self, session_id: str) -> WatchLink:
         request_id = str(uuid.uuid4())
-        waiting = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[WatchLink] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = waiting
         try:
             self._send(WatchRequest(request_id=request_id, session_id=session_id))
-            return await asyncio.wait_for(waiting, PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                return await waiting
         except TimeoutError:  # no connection, or a server that does not say why
             return WatchLink(request_id=request_id, problem=WatchProblem.LATER)
         finally:

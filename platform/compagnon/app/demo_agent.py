@@ -163,7 +163,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), SETTLE)
+            async with asyncio.timeout(SETTLE):
+                await process.wait()
         if process.returncode is None:
             process.kill()
             await process.wait()

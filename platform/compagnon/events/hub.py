@@ -45,7 +45,8 @@ class Subscription:
     async def next(self, timeout: float | None = None) -> Event | None:
         """The next event, or None after ``timeout`` seconds of silence."""
         try:
-            return await asyncio.wait_for(self._queue.get(), timeout)
+            async with asyncio.timeout(timeout):
+                return await self._queue.get()
         except TimeoutError:
             return None
 
@@ -59,7 +60,8 @@ class EventHub:
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._listen_for_ever(), name="events")
-        await asyncio.wait_for(self._ready.wait(), 15)
+        async with asyncio.timeout(15):
+            await self._ready.wait()
 
     async def stop(self) -> None:
         if self._task:
