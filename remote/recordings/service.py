@@ -161,8 +161,9 @@ class Recordings:
         """After a start: finish and compress what the server was killed before; how many were not finished."""
         async with self._db.connection() as conn:
             unfinished = await store.unfinished(conn)
-        plain = await asyncio.to_thread(files.plain_ones, self._root)
-        for session_id in {*unfinished, *plain}:
+            # The files of sessions that go on are plain too, and nobody's at this moment: they are left alone.
+            complete = await store.complete(conn, await asyncio.to_thread(files.plain_ones, self._root))
+        for session_id in [*unfinished, *complete]:
             await self.finish(session_id)
         return len(unfinished)
 

@@ -43,6 +43,9 @@ UNFINISHED = """
 SELECT r.session_id FROM recordings r JOIN remote_sessions s ON s.id = r.session_id
 WHERE r.state = 'recording' AND s.state = 'ended' ORDER BY r.started_at
 """
+COMPLETE = (
+    "SELECT session_id FROM recordings WHERE state = 'complete' AND session_id = ANY(%(ids)s) ORDER BY started_at"
+)
 SPOKEN = "SELECT transcript AS text, moments FROM recordings WHERE session_id = %(session_id)s"
 
 # Who may find a recording and its words: every member, as every member may watch it. Not while it is being made: only
@@ -129,6 +132,11 @@ def _indexed(session_id: str, spoken: Spoken) -> dict[str, Any]:
 async def unfinished(conn: Connection) -> list[str]:
     """The sessions that are over and whose recording was not finished."""
     return [row[0] for row in await (await conn.execute(UNFINISHED)).fetchall()]
+
+
+async def complete(conn: Connection, session_ids: Sequence[str]) -> list[str]:
+    """Those of them whose recording is complete."""
+    return [row[0] for row in await (await conn.execute(COMPLETE, {"ids": list(session_ids)})).fetchall()]
 
 
 async def spoken(conn: Connection, session_id: str) -> Spoken:

@@ -134,6 +134,16 @@ async def test_a_recording_whose_file_is_gone_is_failed_and_holds_up_no_start(re
     assert (await remote.recordings.get(session.id)).state is RecordingState.FAILED
 
 
+async def test_a_start_leaves_the_recordings_of_sessions_that_go_on_alone(remote, cast, session, page_of):
+    """Their files are as plain as those that were left over, and between two servers nobody holds them."""
+    page = await page_of(cast.alice, session)
+    await page.type("echo bon''jour\r")
+    await page.see("bonjour")
+    remote.sessions._rooms.get(session.id).recorder.close()
+    assert await remote.recordings.finish_left_over() == 0
+    assert (await remote.recordings.get(session.id)).state is RecordingState.RECORDING
+
+
 async def test_a_full_disk_leaves_it_plain_and_sound(server, cast, remote, session, page_of, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
