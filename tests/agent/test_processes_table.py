@@ -27,6 +27,8 @@ def run():
 
     def begin(*words: str) -> subprocess.Popen:
         started.append(subprocess.Popen(words, stdout=subprocess.PIPE))
+        while not psutil.Process(started[-1].pid).cmdline():  # it is still becoming the program
+            time.sleep(0.01)
         return started[-1]
 
     yield begin

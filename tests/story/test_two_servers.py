@@ -42,6 +42,7 @@ class Balancer:
     control: int = 0
     port: int = field(default_factory=free_port)
     tasks: set[asyncio.Task] = field(default_factory=set)
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def start(self):
         return await asyncio.start_server(self.serve, "127.0.0.1", self.port)
@@ -51,6 +52,20 @@ class Balancer:
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader, writer):
+        self.open.add(writer)
+        try:
+            await self._lead(reader, writer)
+        finally:
+            self.open.discard(writer)
+            writer.close()
+
+    async def end(self):
+        """Whoever is connected still leaves before the test does."""
+        for writer in list(self.open):
+            writer.close()
+        await until(lambda: not self.open, what="all connections are closed")
+
+    async def _lead(self, reader, writer):
         with suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             wanted = self.sessions if re.match(rb"\S+ /(agent/)?sessions/[0-9a-f]{32}", head) else self.control
@@ -62,7 +77,6 @@ class Balancer:
             for task in pipes:
                 task.cancel()
             up_writer.close()
-        writer.close()
 
     async def connect(self, wanted: int):
         for port in (wanted, *(port for port in self.ports if port != wanted)):
@@ -138,6 +152,7 @@ async def two(database, tmp_path):
         first.environ = second.environ = shared
         async with AsyncExitStack() as stack:
             server = await balancer.start()
+            stack.push_async_callback(balancer.end)
             stack.callback(server.close)
             made = await stack.enter_async_context(
                 world(first, tmp_path / "agent", database=database, procedures=[PROCEDURE], through=balancer.url)
