@@ -159,10 +159,11 @@ class Recordings:
 
     async def finish_left_over(self) -> int:
         """After a start: finish and compress what the server was killed before; how many were not finished."""
+        plain = await asyncio.to_thread(files.plain_ones, self._root)
         async with self._db.connection() as conn:
             unfinished = await store.unfinished(conn)
             # The files of sessions that go on are plain too, and nobody's at this moment: they are left alone.
-            complete = await store.complete(conn, await asyncio.to_thread(files.plain_ones, self._root))
+            complete = await store.complete(conn, plain)
         for session_id in [*unfinished, *complete]:
             await self.finish(session_id)
         return len(unfinished)

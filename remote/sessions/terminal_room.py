@@ -204,13 +204,13 @@ class TerminalRoom(Room):
     def note(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
         """``again``: a page whose typing was refused asks where it goes on; all that it sent before was judged."""
         if note.get("type") != "again":
-            return super().note(viewer, note)
+            super().note(viewer, note)
+            return
         number = note.get("number")
         if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < NUMBERS:
             raise ValueError("a question without a number")
         viewer.held = False
         viewer.tell("resume", number=number, **self._place(viewer))
-        return None
 
     @property
     def _takes_keys(self) -> bool:
