@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs
 
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import Message, Receive, ReceiveMessage, Scope, Send
 
 # RFC 6455 §7.4.1, and our own (docs/reference/protocol.md).
 NORMAL = 1000
@@ -29,11 +29,52 @@ NOT_ALLOWED = 4003
 IN_A_ROW = 32  # messages of one peer before others have their turn: thousands may have come in one packet
 PATIENCE = 8.0  # seconds a peer may leave its buffers full before it is cut off
 LINGER = 15.0  # seconds a closed connection may take to send its last bytes
-ABORT = "compagnon.abort"  # the ASGI extension that gives ``abort`` (compagnon.app.sockets)
+SOCKET = "compagnon.socket"  # the ASGI extension
 
 
 class Closed(Exception):
     """The other side is gone."""
+
+
+class Socket(Protocol):
+    """What our own server's connections can do beyond ASGI (compagnon.app.sockets)."""
+
+    def abort(self) -> None: ...
+
+    def settle(self) -> None: ...
+
+    def is_writable(self) -> bool: ...
+
+    def post(self, message: bytes) -> bool: ...
+
+    def deliver(self, take: Callable[[bytes], bool]) -> None: ...
+
+    async def receive(self) -> ReceiveMessage: ...
+
+
+class AsgiOnly:
+    """The same for another server, which can do none of it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    async def receive(self) -> ReceiveMessage:
+        return await self._receive()
+
+    def abort(self) -> None:
+        return
+
+    def settle(self) -> None:
+        return
+
+    def is_writable(self) -> bool:
+        return False
+
+    def post(self, message: bytes) -> bool:
+        return False
+
+    def deliver(self, take: Callable[[bytes], bool]) -> None:
+        return
 
 
 class Wire:
@@ -43,14 +84,13 @@ class Wire:
     notices. What looks after several peers uses ``dismiss``, which waits for nobody.
     """
 
-    __slots__ = ("_abort", "_receive", "_send", "_settle", "_taken", "_writable", "closed")
+    __slots__ = ("_receive", "_send", "_socket", "_taken", "closed")
 
     def __init__(self, receive: Receive, send: Send, scope: Scope | None = None) -> None:
+        extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
         self._receive = receive
         self._send = send
-        self._abort = _extension(scope, "abort")
-        self._settle = _extension(scope, "settle")
-        self._writable = _extension(scope, "writable")
+        self._socket: Socket = extensions.get(SOCKET) or AsgiOnly(receive)
         self._taken = 0
         self.closed = False
 
@@ -60,7 +100,7 @@ class Wire:
 
     def settle(self) -> None:
         """For a connection that lasts: the server may forget what only the HTTP handshake needed, headers and all."""
-        self._settle()
+        self._socket.settle()
 
     async def reject(self) -> None:
         """Answer the handshake with 403 (ASGI: close before accept)."""
@@ -72,7 +112,7 @@ class Wire:
         self._taken = (self._taken + 1) % IN_A_ROW
         if not self._taken:
             await asyncio.sleep(0)
-        message = await self._receive()
+        message = await self._socket.receive()
         if message["type"] != "websocket.receive":
             self.closed = True
             raise Closed
@@ -80,6 +120,19 @@ class Wire:
         if text is not None:
             return text
         return message.get("bytes") or b""
+
+    def deliver(self, take: Callable[[bytes], bool]) -> None:
+        """While ``receive`` waits, show each binary message to ``take`` first: it returns whether it dealt with it."""
+        self._socket.deliver(take)
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``post`` would send now."""
+        return not self.closed and self._socket.is_writable()
+
+    def post(self, data: bytes) -> bool:
+        """Send without waiting; False, and nothing is sent, where it would have to wait or the other side is gone."""
+        return not self.closed and self._socket.post(data)
 
     async def send(self, data: str | bytes, patience: float = PATIENCE) -> None:
         """Raises Closed, also when the other side read nothing for ``patience`` seconds: it is then cut off."""
@@ -100,7 +153,7 @@ class Wire:
         with contextlib.suppress(Exception):  # the other side was faster
             await self._put({"type": "websocket.close", "code": code, "reason": reason[:120]}, PATIENCE)
             # The closing handshake waits for the last bytes to leave, which a stalled peer never lets them.
-            asyncio.get_running_loop().call_later(LINGER, self._abort)
+            asyncio.get_running_loop().call_later(LINGER, self._socket.abort)
 
     def dismiss(self, code: int, reason: str = "", *, last: str | bytes | None = None) -> None:
         """Close beside the caller, after a ``last`` message if there is one."""
@@ -111,7 +164,7 @@ class Wire:
     def drop(self, code: int, reason: str) -> None:
         """Close it at once: its peer has gone elsewhere, and whoever waits to send to it is not to wait any longer."""
         self.dismiss(code, reason)
-        self._abort()
+        self._socket.abort()
 
     async def _leave(self, code: int, reason: str, last: str | bytes | None) -> None:
         with contextlib.suppress(Closed):
@@ -120,29 +173,18 @@ class Wire:
         await self.close(code, reason)
 
     async def _put(self, message: Message, patience: float) -> None:
-        if self._writable():  # as nearly always: nothing waits, so nothing needs a timer
+        if self._socket.is_writable():  # as nearly always: nothing waits, so nothing needs a timer
             await self._send(message)
             return
         try:
             async with asyncio.timeout(patience):
                 await self._send(message)
         except TimeoutError:
-            self._abort()
+            self._socket.abort()
             raise
 
 
 _leaving: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
-
-
-def _extension(scope: Scope | None, name: str) -> Callable[[], object]:
-    """How to drop the connection at once, its handshake, or whether it takes more; nothing where the server cannot."""
-    extensions = cast("dict[str, Any]", scope or {}).get("extensions") or {}
-    found = extensions.get(ABORT)
-    return cast("Callable[[], object]", (found or {}).get(name, _nothing))
-
-
-def _nothing() -> None:
-    return
 
 
 def query(scope: Scope, name: str) -> str:

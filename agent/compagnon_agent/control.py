@@ -10,10 +10,10 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from .agent import CAPABILITIES, Agent
+from .connection import Connection
 from .facts import collect, likeness
 from .link import (
     PROTOCOL_ERROR,
@@ -182,7 +182,7 @@ class Control:
         serving.set()
 
     async def _read(
-        self, socket: ClientConnection, handshake: Handshake, outgoing: asyncio.Queue[Message], serving: asyncio.Event
+        self, socket: Connection, handshake: Handshake, outgoing: asyncio.Queue[Message], serving: asyncio.Event
     ) -> None:
         while True:
             try:
@@ -211,7 +211,7 @@ class Control:
             elif serving.is_set():
                 self._agent.handle(message)
 
-    async def _write(self, socket: ClientConnection, outgoing: asyncio.Queue[Message]) -> None:
+    async def _write(self, socket: Connection, outgoing: asyncio.Queue[Message]) -> None:
         while True:
             message = await outgoing.get()
             if isinstance(message, Heartbeat):

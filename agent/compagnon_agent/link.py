@@ -10,13 +10,14 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.uri import parse_uri
 
 from . import __version__, reaching
+from .connection import Connection
 from .identity import KEY_FILE, Identity
 from .protocol.messages import (
     MAX_MESSAGE,
@@ -76,7 +77,7 @@ class Handshake:
 
 
 @asynccontextmanager
-async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]:
+async def dial(identity: Identity, path: str) -> AsyncIterator[Connection]:
     """A WebSocket to ``path``, through the proxy that ``COMPAGNON_AGENT_PROXY`` or the usual variables name, if any."""
     socket = await _opened(identity.websocket(path))
     try:
@@ -85,7 +86,7 @@ async def dial(identity: Identity, path: str) -> AsyncIterator[ClientConnection]
         await _hang_up(socket)
 
 
-async def _hang_up(socket: ClientConnection) -> None:
+async def _hang_up(socket: Connection) -> None:
     """In order, if the other side hears it: over a dead link whose buffers are full even ``close`` waits for ever."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -94,7 +95,7 @@ async def _hang_up(socket: ClientConnection) -> None:
         socket.transport.abort()
 
 
-async def _opened(address: str) -> ClientConnection:
+async def _opened(address: str) -> Connection:
     uri = parse_uri(address)
     if direct(uri.host, uri.port):
         async with asyncio.timeout(OPEN_TIMEOUT):
@@ -106,9 +107,10 @@ async def _opened(address: str) -> ClientConnection:
     return await _connect(address, proxy=os.environ.get(PROXY) or True)
 
 
-def _connect(address: str, **how: Any) -> connect:  # noqa: ANN401 - the arguments of ``connect``
-    return connect(
+async def _connect(address: str, **how: Any) -> Connection:  # noqa: ANN401 - the arguments of ``connect``
+    connection = await connect(
         address,
+        create_connection=Connection,
         max_size=MAX_MESSAGE,
         max_queue=16,
         write_limit=64 * 1024,
@@ -119,10 +121,11 @@ def _connect(address: str, **how: Any) -> connect:  # noqa: ANN401 - the argumen
         user_agent_header=f"compagnon-agent/{__version__}",
         **how,
     )
+    return cast("Connection", connection)
 
 
 async def shake_hands(
-    socket: ClientConnection,
+    socket: Connection,
     identity: Identity,
     purpose: str,
     capabilities: Sequence[str],
@@ -189,7 +192,7 @@ def _hello(handshake: Handshake, signature: bytes, capabilities: Sequence[str], 
     )
 
 
-async def receive(socket: ClientConnection) -> Message:
+async def receive(socket: Connection) -> Message:
     data = await socket.recv()
     if isinstance(data, bytes):
         raise WireError("", "must be text")

@@ -87,6 +87,7 @@ class PtyProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._waiter: asyncio.Task[None] | None = None
         self._reading = False
+        self._watching = False
         self._drained = asyncio.Event()
         self._input = bytearray()
 
@@ -150,8 +151,14 @@ class PtyProcess:
         except OSError:
             written = len(self._input)  # nobody is left to read it
         del self._input[:written]
+        self._watch_for_room(on=bool(self._input))
+
+    def _watch_for_room(self, *, on: bool) -> None:
+        if on == self._watching:
+            return
+        self._watching = on
         loop = asyncio.get_running_loop()
-        if self._input:
+        if on:
             loop.add_writer(self._master, self._writable)
         else:
             loop.remove_writer(self._master)
@@ -198,6 +205,6 @@ class PtyProcess:
             await asyncio.gather(self._waiter, return_exceptions=True)
         if self._master >= 0:
             self.read(on=False)
-            asyncio.get_running_loop().remove_writer(self._master)
+            self._watch_for_room(on=False)
             os.close(self._master)
             self._master = -1

@@ -12,6 +12,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from compagnon.db import Connection
+from compagnon.db.listening import notified
 from kb.search import store
 from kb.search.engine import IndexBroken
 from kb.search.indexer import Indexer
@@ -59,7 +60,7 @@ class Worker:
             await conn.execute(f"LISTEN {store.CHANNEL}")
             while True:
                 await self._catch_up(conn)
-                await _notified(conn)
+                await notified(conn, LOOK_AGAIN)
 
     async def _catch_up(self, conn: Connection) -> None:
         try:
@@ -70,11 +71,6 @@ class Worker:
         except IndexBroken as error:
             log.warning("the search index is damaged (%s): it is built anew", error)
             await store.broken(conn)
-
-
-async def _notified(conn: Connection) -> None:
-    async for _ in conn.notifies(timeout=LOOK_AGAIN, stop_after=1):
-        pass
 
 
 async def _become_the_worker(conn: Connection) -> None:

@@ -28,9 +28,6 @@ import msgspec
 from remote.recordings.model import ChainError, ChainReport, Marker
 
 COMMENT = b"# compagnon "
-FACTS = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=True
-)  # one for all: ``json.dumps`` would make one each time
 MAX_LINE = 1 << 20
 MARKERS = 1000
 
@@ -97,9 +94,9 @@ def first_digest(header_line: bytes) -> str:
 
 def seal(previous: str, event_line: bytes, facts: dict[str, Any]) -> tuple[bytes, str]:
     """The whole chunk's bytes and its digest. ``facts`` holds n, o and optionally raw, i."""
-    bare = FACTS.encode(facts)
-    digest = hashlib.sha256(previous.encode() + event_line + bare.encode()).hexdigest()
-    return event_line + COMMENT + bare[:-1].encode() + b',"h":"' + digest.encode() + b'"}\n', digest
+    bare = msgspec.json.encode(facts)
+    digest = hashlib.sha256(previous.encode() + event_line + bare).hexdigest()
+    return event_line + COMMENT + bare[:-1] + b',"h":"' + digest.encode() + b'"}\n', digest
 
 
 def read(lines: Iterator[bytes]) -> Iterator[tuple[Chunk, int]]:

@@ -112,6 +112,10 @@ class Room(ABC):
         else:
             await self._take(frame)
 
+    def from_agent_at_once(self, raw: bytes) -> bool:
+        """Take a message of the agent in the turn that read it; False leaves it, faults too, to ``from_agent``."""
+        return False
+
     async def _pong(self, ping: Frame) -> None:
         """A flood of them is not answered with another."""
         if self.heard - self._ponged >= PONG_EVERY:
@@ -201,6 +205,10 @@ class Room(ABC):
     @abstractmethod
     async def take(self, viewer: Viewer, frame: Frame) -> None:
         """A frame of a page. Raises WireError, ValueError."""
+
+    def take_at_once(self, viewer: Viewer, raw: bytes) -> bool:
+        """Take a message of a page in the turn that read it; False leaves it, faults too, to ``take``."""
+        return False
 
     def point(self, viewer: Viewer, note: Mapping[str, Any]) -> None:
         """Show the others where this page points: hints, of which a slow page gets fewer. Raises ValueError."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from compagnon_agent.protocol import frames
 from compagnon_agent.protocol.frames import Frame, FrameKind
 from compagnon_agent.protocol.stream import Stream
+from compagnon_agent.protocol.wire import WireError
 from remote.recordings.recorder import Recorder, Restored
 from remote.sessions.model import Session, bounded_size
 from remote.sessions.room import Room
@@ -63,6 +65,19 @@ class TerminalRoom(Room):
         self._resumed = False
         self.stream.disconnected()
 
+    def from_agent_at_once(self, raw: bytes) -> bool:
+        frame = None if self.quiet else output_of(raw)
+        if frame is None:
+            return False
+        try:
+            received = self.stream.receive(frame)
+        except WireError:
+            return False
+        self.heard = time.monotonic()
+        self._show(received.data)
+        self._pump_soon()
+        return True
+
     async def _take(self, frame: Frame) -> None:
         if frame.channel != frames.TERMINAL:
             return
@@ -71,14 +86,17 @@ class TerminalRoom(Room):
         received = self.stream.receive(frame)
         if received.missing:
             self._lost(received.missing)
-        if received.data:
-            self._held += received.data
-            self._store()
+        self._show(received.data)
         if frame.kind is FrameKind.RESUME:
             await self._resume()
         if received.exit_code is not None:
             self._exit(received.exit_code)
         await self.pump()
+
+    def _show(self, data: bytes) -> None:
+        if data:
+            self._held += data
+            self._store()
 
     def _input_received(self, frame: Frame) -> None:
         was_known = self.typed.known
@@ -123,9 +141,19 @@ class TerminalRoom(Room):
         return self._sending.locked()
 
     async def pump(self) -> None:
+        if not self.pumping and self._pump_now():
+            return
         async with self._sending:
             while self.agent is not None and (frame := self._next()) is not None:
                 await self._to_agent(frame.encode())
+
+    def _pump_now(self) -> bool:
+        """Send what leaves without waiting; whether that was all."""
+        while self.agent is not None and self.agent.ready:
+            if (frame := self._next()) is None:
+                return True
+            self.agent.post(frame.encode())
+        return self.agent is None
 
     def _next(self) -> Frame | None:
         """Of what was accepted while two were there, nothing leaves once one of them is alone."""
@@ -153,7 +181,7 @@ class TerminalRoom(Room):
             self._acking = asyncio.get_running_loop().call_later(ACK_SOON, self._acknowledge)
         self.scrollback.append(data)
         for viewer in self.viewers:
-            viewer.wake()
+            viewer.show(self)
 
     def _acknowledge(self) -> None:
         self._acking = None
@@ -161,7 +189,7 @@ class TerminalRoom(Room):
         self._pump_soon()
 
     def _pump_soon(self) -> None:
-        if not self.pumping:
+        if not self.pumping and not self._pump_now():
             task = asyncio.create_task(self.pump())
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)
@@ -191,11 +219,19 @@ class TerminalRoom(Room):
     def next_for(self, viewer: Viewer) -> Frame | None:
         return viewer.next_output(self.scrollback)
 
+    def take_at_once(self, viewer: Viewer, raw: bytes) -> bool:
+        frame = output_of(raw)
+        if frame is None:
+            return False
+        self.type(viewer, frame.offset, frame.payload)
+        return True
+
     async def take(self, viewer: Viewer, frame: Frame) -> None:
         if frame.channel != frames.TERMINAL:
             return
         if frame.kind is FrameKind.DATA:
-            await self.type(viewer, frame.offset, frame.payload)
+            self.type(viewer, frame.offset, frame.payload)
+            await self.pump()
         elif frame.kind is FrameKind.ACK:
             viewer.drew(frame.offset)
         elif frame.kind is FrameKind.RESIZE:
@@ -216,7 +252,7 @@ class TerminalRoom(Room):
     def _takes_keys(self) -> bool:
         return self.connected and not self.frozen and not self.alone
 
-    async def type(self, viewer: Viewer, offset: int, data: bytes) -> None:
+    def type(self, viewer: Viewer, offset: int, data: bytes) -> None:
         """What a viewer typed. Only the driver's reaches the shell; nothing does that the recording could not note."""
         if viewer.member_id != self.driver_id:
             viewer.tell("refused", **self._place(viewer))
@@ -228,7 +264,7 @@ class TerminalRoom(Room):
         if new:
             self.typed.accept(viewer.key, new)
             self.stream.write(new)
-            await self.pump()
+            self._pump_soon()
         if upto < offset + len(data):
             viewer.held = True
             viewer.tell("hold", upto=upto)
@@ -243,3 +279,12 @@ class TerminalRoom(Room):
         self.tell_all("size", columns=self.columns, rows=self.rows)
         if self._resumed:
             await self._to_agent(frames.resize(*size).encode())
+
+
+def output_of(raw: bytes) -> Frame | None:
+    """The frame, if it is bytes of the terminal; None for anything else, nonsense too."""
+    try:
+        frame = frames.decode(raw)
+    except WireError:
+        return None
+    return frame if frame and frame.kind is FrameKind.DATA and frame.channel == frames.TERMINAL else None

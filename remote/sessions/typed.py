@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BUFFER = 64 * 1024  # bytes waiting for the agent; more is not accepted and waits with the viewer
 SEGMENTS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Bytes ``start`` to ``end`` of the session's stream came from ``viewer``; its own stream is at ``upto`` after."""
 
     start: int

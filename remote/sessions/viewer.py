@@ -30,6 +30,7 @@ class Viewer:
     """
 
     __slots__ = (
+        "_busy",
         "_notes",
         "_wake",
         "allowed",
@@ -60,6 +61,7 @@ class Viewer:
         self.pointed_at = 0.0
         self._notes: deque[str] = deque()
         self._wake = asyncio.Event()
+        self._busy = True  # ``send_all`` is sending, or has not begun: nothing may overtake it
 
     def hear(self) -> None:
         """Any message is a sign of life."""
@@ -101,11 +103,21 @@ class Viewer:
         self.drawn = min(max(self.drawn, offset), self.sent)
         self._wake.set()
 
+    def show(self, room: Room) -> None:
+        """There is more to see: what leaves without waiting is sent at once, the rest by the task of ``send_all``."""
+        while not self._busy and not self._notes and self.wire.ready:
+            if (frame := room.next_for(self)) is None:
+                return
+            self.wire.post(frame.encode())
+        self._wake.set()
+
     async def send_all(self, room: Room) -> None:
         """Send until the page is gone. Raises Closed."""
         while True:
+            self._busy = False
             await self._wake.wait()
             self._wake.clear()
+            self._busy = True
             while self._notes:
                 await self.wire.send(self._notes.popleft(), PATIENCE)
             if self.overrun:

@@ -259,6 +259,7 @@ async def _view(viewer: Viewer, room: Room, session: Session, member: Member, se
     first = not room.here(member.id)
     room.enter(viewer)
     sending = asyncio.create_task(_send(viewer, room))
+    viewer.wire.deliver(lambda raw: _at_once(viewer, room, raw))
     try:
         if first:
             await sessions.joined(session, member)
@@ -279,6 +280,13 @@ async def _view(viewer: Viewer, room: Room, session: Session, member: Member, se
 async def _send(viewer: Viewer, room: Room) -> None:
     with contextlib.suppress(Closed):
         await viewer.send_all(room)
+
+
+def _at_once(viewer: Viewer, room: Room, raw: bytes) -> bool:
+    if not viewer.allowed or not room.take_at_once(viewer, raw):
+        return False
+    viewer.hear()
+    return True
 
 
 async def _from_viewer(viewer: Viewer, room: Room, raw: str | bytes) -> None:
@@ -368,6 +376,7 @@ async def serve_room(wire_: Wire, rooms: Rooms, session: Session) -> None:
         await wire_.close(wire.TRY_AGAIN, "the recording cannot be written")
         return
     await room.attach(wire_)
+    wire_.deliver(room.from_agent_at_once)
     try:
         while True:
             await room.from_agent(await wire_.receive())

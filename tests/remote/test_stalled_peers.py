@@ -12,16 +12,19 @@ from remote import wire
 from remote.control.connection import AgentConnection
 from remote.sessions import rooms as rooms_module
 from remote.sessions.model import EndReason
-from remote.wire import Closed, Wire
+from remote.wire import AsgiOnly, Closed, Wire
 
 
-class Stalled:
-    """An ASGI connection whose other side does not read."""
+class Stalled(AsgiOnly):
+    """A connection whose other side does not read."""
 
     def __init__(self):
+        super().__init__(self.receive)
         self.aborted = asyncio.Event()
-        self.scope = {"extensions": {wire.ABORT: {"abort": self.aborted.set}}}
-        self.wire = Wire(self.receive, self.send, self.scope)
+        self.wire = Wire(self.receive, self.send, {"extensions": {wire.SOCKET: self}})
+
+    def abort(self):
+        self.aborted.set()
 
     async def receive(self):
         await self.aborted.wait()

@@ -17,7 +17,7 @@ Frames may be lost with their connection, come twice, or come late from an older
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import frames
 from .frames import Frame, FrameKind
@@ -33,8 +33,7 @@ CHUNK = 32 * 1024
 """Bytes of payload in one DATA frame, at most: small, so that keys and output interleave."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(NamedTuple):
     """What one frame brought: new bytes; the exit code, once; how many bytes are missing before them (a GAP)."""
 
     data: bytes = b""

@@ -103,7 +103,7 @@ class CallSession(SessionLink):
         self._urgent.extend(map(calls.encode, said))
         self.wake()
 
-    async def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> None:
         received = self._channels.receive(frame)
         if received is not None:
             self.channel(frame.channel).took(received)  # perhaps before the call that names it

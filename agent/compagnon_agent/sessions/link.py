@@ -10,9 +10,9 @@ import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from ..connection import Connection
 from ..identity import Identity
 from ..link import PROTOCOL_ERROR, Backoff, Untrusted, dial, shake_hands, why_closed
 from ..protocol import frames
@@ -57,7 +57,11 @@ class SessionLink(ABC):
         self._over: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._seen = time.monotonic()
         self._patience = DEAD_AFTER
-        self._connected = False
+        self._socket: Connection | None = None
+
+    @property
+    def _connected(self) -> bool:
+        return self._socket is not None
 
     @property
     def id(self) -> str:
@@ -68,6 +72,12 @@ class SessionLink(ABC):
             self._over.set_result(reason)
 
     def wake(self) -> None:
+        """Something may be due: what leaves without waiting is sent here, the rest by the task of ``_send``."""
+        socket = self._socket
+        while socket is not None and socket.ready:
+            if (message := self._next()) is None:
+                return
+            socket.post(message if isinstance(message, str) else message.encode())
         self._wake.set()
 
     async def run(self) -> EndReason:
@@ -109,8 +119,8 @@ class SessionLink(ABC):
         """What to send next, in order of urgency; None: nothing for now."""
 
     @abstractmethod
-    async def _take(self, frame: Frame) -> None:
-        """A frame of a channel. Raises ``WireError``."""
+    def _take(self, frame: Frame) -> None:
+        """A frame of a channel. Raises ``WireError``, and has then done nothing."""
 
     async def _hear(self, text: str) -> None:
         """A text message. Raises ``WireError``."""
@@ -155,22 +165,23 @@ class SessionLink(ABC):
             self._seen = time.monotonic()
             for frame in self._greeting():
                 await socket.send(frame.encode())
-            self._connected = True
+            self._socket, socket.at_once = socket, self._at_once
             try:
                 await first_of(self._receive(socket), self._send(socket), self._ping(socket), self._watch(socket))
             finally:
-                self._connected = False
+                self._socket = None
                 self._disconnected()
                 await self._say_goodbye(socket)
 
-    async def _say_goodbye(self, socket: ClientConnection) -> None:
+    async def _say_goodbye(self, socket: Connection) -> None:
         if self._over.done():
             with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await socket.send(frames.close(self._over.result()).encode())
 
-    async def _receive(self, socket: ClientConnection) -> None:
-        async for data in socket:
+    async def _receive(self, socket: Connection) -> None:
+        while True:
+            data = await socket.next_message()
             self._seen = time.monotonic()
             try:
                 if isinstance(data, str):
@@ -181,27 +192,39 @@ class SessionLink(ABC):
                 await socket.close(PROTOCOL_ERROR, "malformed message")
                 raise
 
-    async def _take_any(self, frame: Frame, socket: ClientConnection) -> None:
+    async def _take_any(self, frame: Frame, socket: Connection) -> None:
         if frame.kind is FrameKind.PING:
             await socket.send(frames.pong(frame.number).encode())
         elif frame.kind is FrameKind.CLOSE:
             self.end(_reason(frame.text))
         else:
-            await self._take(frame)
+            self._take(frame)
 
-    async def _send(self, socket: ClientConnection) -> None:
+    def _at_once(self, data: bytes) -> bool:
+        """Take a channel's frame in the turn that read it; anything else, faults too, is left to ``_receive``."""
+        try:
+            frame = frames.decode(data)
+            if frame is None or frame.kind in (FrameKind.PING, FrameKind.CLOSE):
+                return False
+            self._take(frame)
+        except WireError:
+            return False
+        self._seen = time.monotonic()
+        return True
+
+    async def _send(self, socket: Connection) -> None:
         while True:
             self._wake.clear()
             while (message := self._next()) is not None:
                 await socket.send(message if isinstance(message, str) else message.encode())
             await self._wake.wait()
 
-    async def _ping(self, socket: ClientConnection) -> None:
+    async def _ping(self, socket: Connection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY)
             await socket.send(frames.ping(secrets.randbits(53)).encode())
 
-    async def _watch(self, socket: ClientConnection) -> None:
+    async def _watch(self, socket: Connection) -> None:
         """Beside what sends: over a dead link that waits for ever. Nor is a dead link said goodbye to."""
         begun = time.monotonic()
         while True:

@@ -99,7 +99,7 @@ class TerminalSession(SessionLink):
     def _tick(self) -> None:
         self._keys(b"")
 
-    async def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> None:
         if frame.kind is FrameKind.RESIZE:
             self._pty.resize(*frame.size)
         elif frame.kind is FrameKind.SIGNAL:

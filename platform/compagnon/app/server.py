@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from litestar import Litestar
 
-from compagnon.app.sockets import AbortableWebSocket, Config
+from compagnon.app.sockets import Config, DirectWebSocket
 from compagnon.settings import Settings, SettingsError
 
 GRACE = 3  # seconds for open requests; live streams and sessions reconnect by themselves
@@ -42,7 +42,7 @@ def listen(settings: Settings) -> socket.socket:
 def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
     config = Config(
         app,
-        ws=AbortableWebSocket,
+        ws=DirectWebSocket,
         ws_per_message_deflate=False,  # compressing keystrokes costs memory per connection and gains nothing
         ws_ping_interval=None,  # the sessions' own heartbeat decides: a 60 s cut must not close them
         ws_max_size=LARGEST_MESSAGE,

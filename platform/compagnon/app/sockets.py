@@ -1,8 +1,9 @@
 """The server's WebSockets: uvicorn's, with a way to drop a peer that does not read, and small enough for ten thousand.
 
 ASGI knows only a polite close, which waits for the peer: a stalled one would keep its connection, and whoever waits to
-send to it, for ever. The scope's extension ``compagnon.abort`` holds the transport's ``abort``; its ``writable`` says
-whether what is sent now would leave without waiting.
+send to it, for ever; and what it sends and receives passes through every layer of the framework, with a turn of the
+loop. The scope's extension ``compagnon.socket`` is the protocol itself: see the public methods of ``DirectWebSocket``.
+A key and its echo go that way, in the turn that read them.
 
 A connection that lasts for weeks keeps nothing of its handshake, and no queue or event that it does not use. Addresses
 in ``Config.direct`` go straight to their handler: each layer of the web framework would keep a frame for each of them.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import uvicorn
@@ -20,6 +21,12 @@ from litestar.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame
+
+SHORT = 1024  # bytes of a message that does not stop the reading while a few like it wait
+FEW = 16
+IN_A_TURN = 4  # messages of one packet that are taken at once: thousands may be in it
 
 
 class Config(uvicorn.Config):
@@ -96,8 +103,16 @@ class Inlet:
     def empty(self) -> bool:
         return not self._items
 
+    def __len__(self) -> int:
+        return len(self._items or ())
 
-class AbortableWebSocket(WebSocketsSansIOProtocol):
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the next item, and nothing is on its way there."""
+        return self._reader is not None and not self._reader.done()
+
+
+class DirectWebSocket(WebSocketsSansIOProtocol):
     def __init__(
         self,
         config: uvicorn.Config,
@@ -106,24 +121,65 @@ class AbortableWebSocket(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.queue = Inlet()  # type: ignore[assignment]
+        self._inlet = Inlet()
+        self.queue = self._inlet  # type: ignore[assignment]
         self._gate = Gate()
+        self._take: Callable[[bytes], bool] | None = None
+        self._left = 0
         self.writable = self._gate  # type: ignore[assignment]
 
     async def run_asgi(self) -> None:
-        extensions = dict(self.scope.get("extensions") or {})
-        extensions["compagnon.abort"] = {
-            "abort": self.transport.abort,
-            "settle": self.settle,
-            "writable": self._gate.is_open,
-        }
-        self.scope["extensions"] = extensions
+        self.scope["extensions"] = {**(self.scope.get("extensions") or {}), "compagnon.socket": self}  # type: ignore[dict-item]
         if isinstance(self.config, Config):
             self.app = self.config.direct.get(self.scope["path"], self.app)
         await super().run_asgi()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.transport.abort()
+
+    def is_writable(self) -> bool:
+        """Whether what is sent now leaves without waiting."""
+        return self._gate.is_open()
 
     def settle(self) -> None:
         """The handshake is over: forget what only it needed."""
         del self.request, self.response
         self.scope["headers"] = []
         self.scope["state"] = {}
+
+    def deliver(self, take: Callable[[bytes], bool]) -> None:
+        """Show ``take`` each binary message first, while the handler waits for one: it returns whether that was all."""
+        self._take = take
+
+    def data_received(self, data: bytes) -> None:
+        self._left = IN_A_TURN
+        super().data_received(data)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Short messages do not stop the reading one by one, which costs four system calls each."""
+        if not event.fin or self.close_sent:
+            super().handle_bytes(event)
+        elif self._taken(event):
+            return
+        elif len(event.data) <= SHORT and len(self._inlet) < FEW:
+            self._inlet.put_nowait({"type": "websocket.receive", "bytes": event.data})
+        else:
+            super().handle_bytes(event)
+
+    def _taken(self, event: Frame) -> bool:
+        if self._take is None or not self._left or not self._inlet.awaited:
+            return False
+        self._left -= 1
+        return self._take(bytes(event.data))
+
+    def post(self, message: bytes) -> bool:
+        """Send a binary message at once; False, and nothing is sent, where it would have to wait or nobody is there."""
+        if not self._gate.is_open() or self.transport.is_closing():
+            return False
+        try:
+            self.conn.send_binary(message)
+        except InvalidState:
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True

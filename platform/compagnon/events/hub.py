@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
 
 from compagnon.db import Connection
+from compagnon.db.listening import notified
 from compagnon.events import store
 
 log = logging.getLogger(__name__)
@@ -107,10 +109,13 @@ class EventHub:
                 await store.forget_old(conn)
 
     async def _receive(self, conn: Connection) -> None:
-        async for notification in conn.notifies(timeout=FORGET_EVERY):
-            event_id, topic, kind = json.loads(notification.payload)
-            for subscription in tuple(self._subscriptions.get(topic, ())):
-                subscription.put(Event(id=event_id, topic=topic, kind=kind))
+        """For FORGET_EVERY seconds."""
+        until = time.monotonic() + FORGET_EVERY
+        while (left := until - time.monotonic()) > 0:
+            for notification in await notified(conn, left):
+                event_id, topic, kind = json.loads(notification.payload)
+                for subscription in tuple(self._subscriptions.get(topic, ())):
+                    subscription.put(Event(id=event_id, topic=topic, kind=kind))
 
     def _tell_everyone_to_read_again(self) -> None:
         for topic, listeners in self._subscriptions.items():

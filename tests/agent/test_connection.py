@@ -1,0 +1,129 @@
+"""The agent's WebSocket without detours: nothing overtakes, nothing is lost, nobody is starved."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosedOK
+
+from compagnon_agent.connection import IN_A_TURN, Connection
+
+
+@asynccontextmanager
+async def pair():
+    """The agent's end, and the server's."""
+    arrived = asyncio.get_running_loop().create_future()
+
+    async def handler(connection):
+        arrived.set_result(connection)
+        await connection.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None, max_queue=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        how = {"compression": None, "ping_interval": None, "write_limit": 64 * 1024}
+        async with connect(f"ws://127.0.0.1:{port}/", create_connection=Connection, proxy=None, **how) as ours:
+            yield ours, await arrived
+
+
+def in_one_packet(theirs, messages):
+    for message in messages:
+        if isinstance(message, str):
+            theirs.protocol.send_text(message.encode())
+        else:
+            theirs.protocol.send_binary(message)
+    theirs.transport.write(b"".join(theirs.protocol.data_to_send()))
+
+
+async def read_all(ours, seen):
+    while True:
+        seen.append((int(await ours.next_message()), False))
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+async def test_order_is_kept_whatever_is_taken_at_once(every):
+    seen = []
+
+    def take(message):
+        if int(message) % every:
+            return False
+        seen.append((int(message), True))
+        return True
+
+    async with pair() as (ours, theirs):
+        ours.at_once = take
+        reading = asyncio.create_task(read_all(ours, seen))
+        messages = [str(number) if number % 11 == 5 else b"%d" % number for number in range(300)]
+        for start in range(0, 300, 10):
+            in_one_packet(theirs, messages[start : start + 10])
+            await asyncio.sleep(0)
+        await until(lambda: len(seen) == 300)
+        reading.cancel()
+    assert [number for number, _ in seen] == list(range(300))
+    assert any(at_once for _, at_once in seen)
+
+
+async def test_a_packet_full_of_messages_starves_nobody():
+    seen = []
+    async with pair() as (ours, theirs):
+        ours.at_once = lambda message: seen.append((int(message), True)) or True
+        reading = asyncio.create_task(read_all(ours, seen))
+        await until(lambda: ours._listening)
+        in_one_packet(theirs, [b"%d" % number for number in range(1000)])
+        await until(lambda: len(seen) == 1000)
+        reading.cancel()
+    longest = run = 0
+    for _, at_once in seen:
+        run = run + 1 if at_once else 0
+        longest = max(longest, run)
+    assert 0 < longest <= IN_A_TURN
+
+
+async def test_nothing_is_taken_at_once_while_nobody_waits():
+    taken = []
+    async with pair() as (ours, theirs):
+        ours.at_once = lambda message: taken.append(message) or True
+        await theirs.send(b"first")
+        await asyncio.sleep(0.05)
+        assert taken == []
+        assert await ours.next_message() == b"first"
+
+
+async def test_a_message_in_pieces_is_left_to_who_waits():
+    async with pair() as (ours, theirs):
+        ours.at_once = lambda message: pytest.fail(f"took {message!r}")
+        waiting = asyncio.create_task(ours.next_message())
+        await until(lambda: ours._listening)
+        await theirs.send([b"in ", b"pieces"])
+        assert await waiting == b"in pieces"
+
+
+async def test_what_was_posted_arrives_in_order_with_what_was_sent():
+    async with pair() as (ours, theirs):
+        posted = 0
+        theirs.transport.pause_reading()
+        while ours.ready:
+            ours.post(b"%8d" % posted + b"x" * 65536)
+            posted += 1
+            assert posted < 1000
+        later = asyncio.create_task(ours.send(b"%8d" % posted))
+        theirs.transport.resume_reading()
+        assert [int((await theirs.recv())[:8]) for _ in range(posted + 1)] == list(range(posted + 1))
+        await later
+        ours.post("a text")
+        assert await theirs.recv() == "a text"
+
+
+async def test_a_closed_connection_is_not_ready():
+    async with pair() as (ours, theirs):
+        await theirs.close()
+        with pytest.raises(ConnectionClosedOK):
+            await ours.next_message()
+        assert not ours.ready

@@ -1,0 +1,147 @@
+"""The server's WebSockets beyond ASGI: what is taken in the turn that read it overtakes nothing and starves nobody."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import connect
+
+from compagnon.app.sockets import FEW, IN_A_TURN, SHORT, Config, DirectWebSocket
+from remote.wire import Closed, Wire
+
+
+class Handler:
+    """Takes at once what ``wanted`` says; everything it is shown lands in ``seen``, with whether it was at once."""
+
+    def __init__(self):
+        self.seen = []
+        self.wanted = lambda number: True
+        self.go = asyncio.Event()
+        self.go.set()
+        self.wire = None
+        self.direct = None
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "websocket":
+            return
+        self.wire = Wire(receive, send, scope)
+        self.direct = scope["extensions"]["compagnon.socket"]
+        await self.wire.accept()
+        self.wire.deliver(self.take)
+        with contextlib.suppress(Closed):
+            while True:
+                await self.go.wait()
+                message = await self.wire.receive()
+                self.seen.append((int(message[:8]), False))
+
+    def take(self, message):
+        number = int(message[:8])
+        if not self.wanted(number):
+            return False
+        self.seen.append((number, True))
+        return True
+
+
+@pytest.fixture
+async def handler():
+    return Handler()
+
+
+@pytest.fixture
+async def client(handler):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = Config(handler, ws=DirectWebSocket, ws_per_message_deflate=False, lifespan="off", log_level="critical")
+        config.serve_directly({})
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext
+        running = asyncio.create_task(server.serve([listening]))
+        async with connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/", compression=None) as connection:
+            yield connection
+        server.should_exit = True
+        await running
+
+
+def in_one_packet(client, messages):
+    for message in messages:
+        if isinstance(message, str):
+            client.protocol.send_text(message.encode())
+        else:
+            client.protocol.send_binary(message)
+    client.transport.write(b"".join(client.protocol.data_to_send()))
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_message_for_a_waiting_handler_is_taken_in_the_turn_that_read_it(handler, client):
+    await until(lambda: handler.direct and handler.direct._inlet.awaited)
+    await client.send(b"%8d" % 1)
+    await until(lambda: handler.seen)
+    assert handler.seen == [(1, True)]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+async def test_order_is_kept_whatever_is_taken_at_once(handler, client, every):
+    handler.wanted = lambda number: number % every == 0
+    numbers = range(300)
+    messages = [f"{n:8}" if n % 11 == 5 else b"%8d" % n + b"x" * (SHORT if n % 13 == 4 else 0) for n in numbers]
+    for start in range(0, 300, 10):
+        in_one_packet(client, messages[start : start + 10])
+        await asyncio.sleep(0)
+    await until(lambda: len(handler.seen) == 300)
+    assert [number for number, _ in handler.seen] == list(numbers)
+
+
+async def test_a_packet_full_of_messages_starves_nobody(handler, client):
+    await until(lambda: handler.direct and handler.direct._inlet.awaited)
+    in_one_packet(client, [b"%8d" % number for number in range(1000)])
+    await until(lambda: len(handler.seen) == 1000)
+    longest = run = 0
+    for _, at_once in handler.seen:
+        run = run + 1 if at_once else 0
+        longest = max(longest, run)
+    assert 0 < longest <= IN_A_TURN
+
+
+@pytest.mark.parametrize("size", [8, SHORT + 1])
+async def test_who_sends_faster_than_is_taken_in_is_read_no_further(handler, client, size):
+    await until(lambda: handler.direct)
+    handler.wanted = lambda number: False
+    handler.go.clear()
+    await client.send(b"%8d" % 0)  # the handler had begun to wait for one
+    await until(lambda: handler.seen)
+    for number in range(1, 2 * FEW):
+        await client.send(b"%8d" % number + b"x" * (size - 8))
+        await asyncio.sleep(0.005)
+    assert handler.direct.read_paused
+    assert len(handler.direct._inlet) <= (FEW + 1 if size <= SHORT else 1)
+    handler.go.set()
+    await until(lambda: len(handler.seen) == 2 * FEW)
+    assert [number for number, _ in handler.seen] == list(range(2 * FEW))
+
+
+async def test_what_was_posted_arrives_and_what_would_wait_is_not_sent(handler, client):
+    await until(lambda: handler.wire)
+    posted = 0
+    while handler.wire.post(b"%8d" % posted + b"x" * 65536):
+        posted += 1
+        assert posted < 1000, "the other side does not read, and everything is taken"
+    assert not handler.wire.ready
+    for number in range(posted):
+        assert int((await client.recv())[:8]) == number
+    await until(lambda: handler.wire.ready)
+    assert handler.wire.post(b"the next")
+    assert await client.recv() == b"the next"
+
+
+async def test_nothing_is_posted_to_who_has_gone(handler, client):
+    await until(lambda: handler.wire)
+    client.transport.abort()
+    await until(lambda: handler.wire.closed)
+    assert not handler.wire.ready
+    assert not handler.direct.post(b"hello")
