@@ -90,7 +90,7 @@ async def serving(settings: Settings) -> AsyncIterator[RunningServer]:
                 raise RuntimeError("the server did not start")
             yield RunningServer(url=settings.public_url, services=built)
         finally:
-            server.should_exit = True
+            server.end()
             await task
 
 

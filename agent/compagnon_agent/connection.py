@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.frames import Frame, Opcode
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.typing import Data
+
+from .protocol import short_frames
+from .protocol.short_frames import Between
 
 IN_A_TURN = 8
 """Messages of one read that are taken at once: thousands of tiny ones must not keep everything else waiting."""
@@ -19,9 +23,12 @@ class Connection(ClientConnection):
     While ``next_message`` waits, ``at_once`` is shown each whole binary message first and returns whether that was all.
     """
 
-    at_once: Callable[[bytes], bool] | None = None
-    _listening = False
-    _left = 0
+    def __init__(self, *args: Any, **how: Any) -> None:  # noqa: ANN401 - those of ``ClientConnection``
+        super().__init__(*args, **how)
+        self.at_once: Callable[[bytes], bool] | None = None
+        self._listening = False
+        self._left = 0
+        self._between = Between(masks=False)
 
     @property
     def ready(self) -> bool:
@@ -46,12 +53,29 @@ class Connection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         self._left = IN_A_TURN
-        super().data_received(data)
+        if self.protocol.state is not State.OPEN:
+            super().data_received(data)
+        elif not self._is_key(data):
+            self._between.fed(len(data))
+            super().data_received(data)
+
+    def _is_key(self, packet: bytes) -> bool:
+        """Whether the packet is one short message that was taken at once: nine of ten of a terminal's are."""
+        if not self._between or (found := short_frames.plain(packet)) is None:
+            return False
+        return self._taken(found)
+
+    def _taken(self, message: bytes) -> bool:
+        if not self._listening or not self._left or self.at_once is None:
+            return False
+        self._left -= 1
+        return self.at_once(message)
 
     def process_event(self, event: Event) -> None:
-        if self._listening and self._left and self.at_once and isinstance(event, Frame) and event.fin:
-            self._left -= 1
-            if event.opcode is Opcode.BINARY and self.at_once(bytes(event.data)):
-                return
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            if event.fin and event.opcode is not Opcode.CONT:
+                self._between.came(len(event.data))
+                if event.opcode is Opcode.BINARY and self._taken(bytes(event.data)):
+                    return
             self._listening = False  # what comes after it must not overtake it
         super().process_event(event)

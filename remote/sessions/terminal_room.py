@@ -22,7 +22,7 @@ from remote.wire import Wire
 
 log = logging.getLogger(__name__)
 NUMBERS = 2**31  # of questions
-ACK_SOON = 0.4  # seconds; each acknowledgement delays the echo that comes after it
+ACK_SOON = 1.0  # seconds; each acknowledgement delays the echo that comes after it
 
 
 class TerminalRoom(Room):

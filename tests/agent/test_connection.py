@@ -1,6 +1,7 @@
 """The agent's WebSocket without detours: nothing overtakes, nothing is lost, nobody is starved."""
 
 import asyncio
+import random
 from contextlib import asynccontextmanager
 
 import pytest
@@ -68,6 +69,67 @@ async def test_order_is_kept_whatever_is_taken_at_once(every):
         reading.cancel()
     assert [number for number, _ in seen] == list(range(300))
     assert any(at_once for _, at_once in seen)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_nothing_is_lost_doubled_or_overtaken_however_the_bytes_are_cut(seed):
+    chance, seen = random.Random(seed), []
+
+    def take(message):
+        if int(message[:8]) % 5 == 3:
+            return False
+        seen.append(int(message[:8]))
+        return True
+
+    async def read(ours):
+        while True:
+            seen.append(int((await ours.next_message())[:8]))
+
+    async with pair() as (ours, theirs):
+        ours.at_once = take
+        reading = asyncio.create_task(read(ours))
+        kinds = ["key"] * 12 + ["text", "long", "longer"][: 1 + seed % 3] + ["ping", "pieces"][: seed // 9 * 2]
+        for number in range(300):
+            packet = framed(theirs.protocol, chance.choice(kinds), b"%8d" % number)
+            if chance.random() < 0.1:
+                cut = chance.randrange(1, len(packet))
+                theirs.transport.write(packet[:cut])
+                await asyncio.sleep(0.002)
+                packet = packet[cut:]
+            theirs.transport.write(packet)
+            await asyncio.sleep(chance.choice([0, 0, 0.002]))
+        await until(lambda: len(seen) >= 300)
+        reading.cancel()
+    assert seen == list(range(300))
+
+
+async def test_the_end_of_a_message_that_looks_like_a_key_is_none():
+    seen = []
+    async with pair() as (ours, theirs):
+        ours.at_once = lambda message: seen.append(message) or True
+        reading = asyncio.create_task(ours.next_message())
+        await until(lambda: ours._listening)
+        theirs.transport.write(b"\x82\x08long")
+        await asyncio.sleep(0.05)
+        theirs.transport.write(b"\x82\x02no")
+        await asyncio.sleep(0.05)
+        await theirs.send(b"a key")
+        await until(lambda: len(seen) == 2)
+        reading.cancel()
+    assert seen == [b"long\x82\x02no", b"a key"]
+
+
+def framed(protocol, kind, message):
+    if kind == "ping":
+        protocol.send_ping(b"")
+    if kind == "pieces":
+        protocol.send_binary(message[:5], fin=False)
+        protocol.send_continuation(message[5:], fin=True)
+    elif kind == "text":
+        protocol.send_text(message)
+    else:
+        protocol.send_binary(message + b"x" * {"long": 200, "longer": 66_000}.get(kind, 0))
+    return b"".join(protocol.data_to_send())
 
 
 async def test_a_packet_full_of_messages_starves_nobody():

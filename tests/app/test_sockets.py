@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 
 import pytest
@@ -95,6 +96,66 @@ async def test_order_is_kept_whatever_is_taken_at_once(handler, client, every):
         await asyncio.sleep(0)
     await until(lambda: len(handler.seen) == 300)
     assert [number for number, _ in handler.seen] == list(numbers)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_nothing_is_lost_doubled_or_overtaken_however_the_bytes_are_cut(handler, client, seed):
+    """Keys, long messages, texts, pings and messages in pieces, some of them cut in two packets."""
+    chance = random.Random(seed)
+    handler.wanted = lambda number: number % 5 != 3
+    await until(lambda: handler.direct and handler.direct._inlet.awaited)
+    kinds = [key] * 12 + [text] + ([long, longer] if seed % 3 else []) + ([ping, in_pieces] if seed % 4 == 3 else [])
+    for number in range(300):
+        chance.choice(kinds)(client.protocol, b"%8d" % number)
+        packet = b"".join(client.protocol.data_to_send())
+        if chance.random() < 0.1:
+            cut = chance.randrange(1, len(packet))
+            client.transport.write(packet[:cut])
+            await asyncio.sleep(0.002)
+            packet = packet[cut:]
+        client.transport.write(packet)
+        await asyncio.sleep(chance.choice([0, 0, 0.002]))
+    await until(lambda: len(handler.seen) >= 300)
+    assert [number for number, _ in handler.seen] == list(range(300))
+    assert any(at_once for _, at_once in handler.seen)
+
+
+async def test_the_end_of_a_message_that_looks_like_a_key_is_none(handler, client):
+    await until(lambda: handler.direct and handler.direct._inlet.awaited)
+    looks_like_one = b"\x82\x88\x00\x00\x00\x00%8d" % 9
+    client.transport.write(b"\x82\x96\x00\x00\x00\x00%8d" % 7)
+    await asyncio.sleep(0.05)
+    client.transport.write(looks_like_one)
+    await asyncio.sleep(0.05)
+    await client.send(b"%8d" % 8)
+    await until(lambda: len(handler.seen) == 2)
+    assert [number for number, _ in handler.seen] == [7, 8]
+
+
+def key(protocol, message):
+    protocol.send_binary(message)
+
+
+def text(protocol, message):
+    protocol.send_text(message)
+
+
+def long(protocol, message):
+    protocol.send_binary(message + b"x" * 200)
+
+
+def longer(protocol, message):
+    protocol.send_binary(message + b"x" * 66_000)
+
+
+def ping(protocol, message):
+    protocol.send_ping(b"")
+    protocol.send_binary(message)
+
+
+def in_pieces(protocol, message):
+    protocol.send_binary(message[:5], fin=False)
+    protocol.send_continuation(message[5:], fin=True)
 
 
 async def test_a_packet_full_of_messages_starves_nobody(handler, client):

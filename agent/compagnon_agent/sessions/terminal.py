@@ -20,7 +20,7 @@ from .link import SessionLink
 EXIT_GRACE = 5.0
 """Seconds that the server has to say CLOSE after everything, the exit code too, has arrived."""
 
-ACK_SOON = 0.4
+ACK_SOON = 0.8
 """Seconds after which keys are acknowledged: each acknowledgement delays the echo that comes after it. A page shows as
 waiting what was not acknowledged after 1.5 s.
 """

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import uvicorn
 from litestar import Litestar
@@ -14,6 +15,7 @@ from litestar import Litestar
 from compagnon.app.sockets import Config, DirectWebSocket
 from compagnon.settings import Settings, SettingsError
 
+TICK = 1  # seconds after which the Date header is renewed
 GRACE = 3  # seconds for open requests; live streams and sessions reconnect by themselves
 OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 LARGEST_MESSAGE = 1024 * 1024  # bytes of one WebSocket message
@@ -59,12 +61,30 @@ def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """The uvicorn server that sets ``ready`` and calls ``when_ready`` once it accepts connections."""
+    """The uvicorn server that sets ``ready`` and calls ``when_ready`` once it accepts connections; ``end`` ends it.
+
+    Uvicorn looks ten times a second whether it should end, in the way of what people type; here the signal says so.
+    """
 
     def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self._ending = asyncio.Event()
         self.ready = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ending.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._ending.wait()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal ends it; a Ctrl-C that came just before ends it here, while nothing has been started."""

@@ -23,6 +23,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame
+from websockets.typing import BytesLike
+from websockets.utils import apply_mask
+
+from compagnon_agent.protocol import short_frames
+from compagnon_agent.protocol.short_frames import Between
 
 SHORT = 1024  # bytes of a message that does not stop the reading while a few like it wait
 FEW = 16
@@ -126,6 +131,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self._gate = Gate()
         self._take: Callable[[bytes], bool] | None = None
         self._left = 0
+        self._between = Between(masks=True)
         self.writable = self._gate  # type: ignore[assignment]
 
     async def run_asgi(self) -> None:
@@ -154,24 +160,41 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._left = IN_A_TURN
-        super().data_received(data)
+        if not self.handshake_complete:
+            super().data_received(data)
+        elif not self._is_key(data):
+            self._between.fed(len(data))
+            super().data_received(data)
+
+    def _is_key(self, packet: bytes) -> bool:
+        """Whether the packet is one short message that was taken at once: nine of ten that a terminal brings are."""
+        if not self._between or self.close_sent or (found := short_frames.masked(packet)) is None:
+            return False
+        return self._taken(*found)
+
+    def handle_text(self, event: Frame) -> None:
+        if event.fin:
+            self._between.came(len(event.data))
+        super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
         """Short messages do not stop the reading one by one, which costs four system calls each."""
+        if event.fin:
+            self._between.came(len(event.data))
         if not event.fin or self.close_sent:
             super().handle_bytes(event)
-        elif self._taken(event):
+        elif self._taken(event.data):
             return
         elif len(event.data) <= SHORT and len(self._inlet) < FEW:
             self._inlet.put_nowait({"type": "websocket.receive", "bytes": event.data})
         else:
             super().handle_bytes(event)
 
-    def _taken(self, event: Frame) -> bool:
+    def _taken(self, payload: BytesLike, mask: bytes = b"") -> bool:
         if self._take is None or not self._left or not self._inlet.awaited:
             return False
         self._left -= 1
-        return self._take(bytes(event.data))
+        return self._take(apply_mask(payload, mask) if mask else bytes(payload))
 
     def post(self, message: bytes) -> bool:
         """Send a binary message at once; False, and nothing is sent, where it would have to wait or nobody is there."""
