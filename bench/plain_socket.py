@@ -10,10 +10,11 @@ import base64
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 TEXT, BINARY, CLOSE = 0x1, 0x2, 0x8
+MASK = bytes(4)
+AT_ONCE = 64 * 1024  # bytes of one read
 
 
 class Gone(Exception):
@@ -24,39 +25,49 @@ class Gone(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
 class PlainSocket:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+        self._arrived = bytearray()
 
     async def recv(self) -> str | bytes:
         """The next message. Raises Gone."""
-        try:
-            while True:
-                first, length = await self.reader.readexactly(2)
-                if length == 126:
-                    (length,) = struct.unpack("!H", await self.reader.readexactly(2))
-                elif length == 127:
-                    (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
-                payload = await self.reader.readexactly(length)
-                if first & 0x0F == CLOSE:
-                    self.writer.close()
-                    raise Gone(payload[2:].decode())
-                if first & 0x0F == TEXT:
-                    return payload.decode()
-                if first & 0x0F == BINARY:
-                    return payload
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise Gone from None
+        while (found := self._next()) is None:
+            try:
+                more = await self._reader.read(AT_ONCE)
+            except ConnectionError:
+                raise Gone from None
+            if not more:
+                raise Gone
+            self._arrived += more
+        kind, payload = found
+        if kind == CLOSE:
+            self.writer.close()
+            raise Gone(payload[2:].decode())
+        return payload.decode() if kind == TEXT else payload
+
+    def _next(self) -> tuple[int, bytes] | None:
+        """The kind and payload of the next whole frame, taken from what has arrived."""
+        arrived = self._arrived
+        if len(arrived) < 2:
+            return None
+        start, size = 2, arrived[1]
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(arrived[2:start], "big")
+        if len(arrived) < start + size:
+            return None
+        kind, payload = arrived[0] & 0x0F, bytes(arrived[start : start + size])
+        del arrived[: start + size]
+        return kind, payload
 
     def send(self, message: str | bytes) -> None:
-        """A message of less than 64 KiB."""
+        """A message of less than 64 KiB. Its mask changes nothing: there is no proxy here to be confused (§5.3)."""
         payload, kind = (message.encode(), TEXT) if isinstance(message, str) else (message, BINARY)
-        size, mask, first = len(payload), os.urandom(4), 0x80 | kind
+        size, first = len(payload), 0x80 | kind
         head = struct.pack("!BB", first, 0x80 | size) if size < 126 else struct.pack("!BBH", first, 0xFE, size)
-        pad = (mask * (size // 4 + 1))[:size]
-        masked = (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
-        self.writer.write(head + mask + masked)
+        self.writer.write(head + MASK + payload)
 
 
 async def connect(url: str, headers: Mapping[str, str] | None = None) -> PlainSocket:

@@ -122,7 +122,10 @@ class Wire:
         return message.get("bytes") or b""
 
     def deliver(self, take: Callable[[bytes], bool]) -> None:
-        """While ``receive`` waits, show each binary message to ``take`` first: it returns whether it dealt with it."""
+        """While ``receive`` waits, show ``take`` each short binary message that comes by itself.
+
+        It returns whether it dealt with it.
+        """
         self._socket.deliver(take)
 
     @property

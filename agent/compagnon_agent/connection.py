@@ -13,21 +13,18 @@ from websockets.typing import Data
 from .protocol import short_frames
 from .protocol.short_frames import Between
 
-IN_A_TURN = 8
-"""Messages of one read that are taken at once: thousands of tiny ones must not keep everything else waiting."""
-
 
 class Connection(ClientConnection):
     """``post`` sends without waiting while it is ``ready``; nothing here sends a message in pieces.
 
-    While ``next_message`` waits, ``at_once`` is shown each whole binary message first and returns whether that was all.
+    While ``next_message`` waits, ``at_once`` is shown each short binary message that comes by itself, and returns
+    whether it dealt with it.
     """
 
     def __init__(self, *args: Any, **how: Any) -> None:  # noqa: ANN401 - those of ``ClientConnection``
         super().__init__(*args, **how)
         self.at_once: Callable[[bytes], bool] | None = None
         self._listening = False
-        self._left = 0
         self._between = Between(masks=False)
 
     @property
@@ -52,30 +49,22 @@ class Connection(ClientConnection):
             self._listening = False
 
     def data_received(self, data: bytes) -> None:
-        self._left = IN_A_TURN
         if self.protocol.state is not State.OPEN:
             super().data_received(data)
-        elif not self._is_key(data):
+        elif not self._is_taken(data):
             self._between.fed(len(data))
             super().data_received(data)
 
-    def _is_key(self, packet: bytes) -> bool:
-        """Whether the packet is one short message that was taken at once: nine of ten of a terminal's are."""
-        if not self._between or (found := short_frames.plain(packet)) is None:
+    def _is_taken(self, packet: bytes) -> bool:
+        """Whether the packet was one short message, as keys are, for somebody who waits, and was taken at once."""
+        if self.at_once is None or not self._listening or not self._between:
             return False
-        return self._taken(found)
-
-    def _taken(self, message: bytes) -> bool:
-        if not self._listening or not self._left or self.at_once is None:
-            return False
-        self._left -= 1
-        return self.at_once(message)
+        message = short_frames.plain(packet)
+        return message is not None and self.at_once(message)
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            self._listening = False  # what comes after it must not overtake it
             if event.fin and event.opcode is not Opcode.CONT:
                 self._between.came(len(event.data))
-                if event.opcode is Opcode.BINARY and self._taken(bytes(event.data)):
-                    return
-            self._listening = False  # what comes after it must not overtake it
         super().process_event(event)

@@ -23,7 +23,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame
-from websockets.typing import BytesLike
 from websockets.utils import apply_mask
 
 from compagnon_agent.protocol import short_frames
@@ -31,7 +30,6 @@ from compagnon_agent.protocol.short_frames import Between
 
 SHORT = 1024  # bytes of a message that does not stop the reading while a few like it wait
 FEW = 16
-IN_A_TURN = 4  # messages of one packet that are taken at once: thousands may be in it
 
 
 class Config(uvicorn.Config):
@@ -130,7 +128,6 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.queue = self._inlet  # type: ignore[assignment]
         self._gate = Gate()
         self._take: Callable[[bytes], bool] | None = None
-        self._left = 0
         self._between = Between(masks=True)
         self.writable = self._gate  # type: ignore[assignment]
 
@@ -155,22 +152,25 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.scope["state"] = {}
 
     def deliver(self, take: Callable[[bytes], bool]) -> None:
-        """Show ``take`` each binary message first, while the handler waits for one: it returns whether that was all."""
+        """Show ``take`` each short binary message that comes by itself while the handler waits for one.
+
+        It returns whether it dealt with it; else the handler gets it.
+        """
         self._take = take
 
     def data_received(self, data: bytes) -> None:
-        self._left = IN_A_TURN
         if not self.handshake_complete:
             super().data_received(data)
-        elif not self._is_key(data):
+        elif not self._is_taken(data):
             self._between.fed(len(data))
             super().data_received(data)
 
-    def _is_key(self, packet: bytes) -> bool:
-        """Whether the packet is one short message that was taken at once: nine of ten that a terminal brings are."""
-        if not self._between or self.close_sent or (found := short_frames.masked(packet)) is None:
+    def _is_taken(self, packet: bytes) -> bool:
+        """Whether the packet was one short message, as keys are, for a handler that waits, and was taken at once."""
+        if self._take is None or not self._inlet.awaited or not self._between or self.close_sent:
             return False
-        return self._taken(*found)
+        found = short_frames.masked(packet)
+        return found is not None and self._take(apply_mask(*found))
 
     def handle_text(self, event: Frame) -> None:
         if event.fin:
@@ -181,20 +181,10 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Short messages do not stop the reading one by one, which costs four system calls each."""
         if event.fin:
             self._between.came(len(event.data))
-        if not event.fin or self.close_sent:
-            super().handle_bytes(event)
-        elif self._taken(event.data):
-            return
-        elif len(event.data) <= SHORT and len(self._inlet) < FEW:
+        if event.fin and not self.close_sent and len(event.data) <= SHORT and len(self._inlet) < FEW:
             self._inlet.put_nowait({"type": "websocket.receive", "bytes": event.data})
         else:
             super().handle_bytes(event)
-
-    def _taken(self, payload: BytesLike, mask: bytes = b"") -> bool:
-        if self._take is None or not self._left or not self._inlet.awaited:
-            return False
-        self._left -= 1
-        return self._take(apply_mask(payload, mask) if mask else bytes(payload))
 
     def post(self, message: bytes) -> bool:
         """Send a binary message at once; False, and nothing is sent, where it would have to wait or nobody is there."""
