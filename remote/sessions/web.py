@@ -102,10 +102,10 @@ async def shown(
 async def side(
     request: AnyRequest, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms, session_id: SessionId
 ) -> Template:
-    """State, ticket, run and people: fetched again when the session's topic moves."""
+    """State, ticket, run, people and the visit's tabs: fetched again when the session's topic moves."""
     session = await sessions.get(session_id)
     await sessions.require_entry(session, member)
-    return fragment(request, "remote/session_side.html", **await _context(session, member, sessions, desk, rooms))
+    return fragment(request, "remote/_session_live.html", **await _context(session, member, sessions, desk, rooms))
 
 
 async def _context(session: Session, member: Member, sessions: Sessions, desk: Desk, rooms: Rooms) -> dict[str, Any]:

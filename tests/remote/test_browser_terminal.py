@@ -1,7 +1,9 @@
 """The terminal page, the cockpit and the replay in a real browser."""
 
 import pytest
-from remote_parts import screen, signed_in, until
+from remote_parts import is_open, screen, signed_in, until
+
+from remote.sessions.model import Capability
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -51,6 +53,25 @@ async def test_type_reload_cut_and_stop(server, cast, session, browser, client_f
     await page.wait_for_selector(".ap-player, .ap-wrapper")
     # While the browser was offline, requests failed: that is what was asked for.
     assert [line for line in trouble if "ERR_INTERNET_DISCONNECTED" not in line and "htmx:" not in line] == []
+
+
+async def test_the_tabs_of_a_visit_follow_its_sessions(server, cast, session, browser, client_for):
+    """Another session of the same visit opens and ends: the page that is looked at says so without a reload."""
+    sessions = server.services.remote.sessions
+    page, trouble = await signed_in(browser, server, await client_for(cast.alice))
+    await page.goto(f"{server.url}/sessions/{session.id}")
+    await page.wait_for_selector('#link-state[data-tone="ok"]')
+    other = await sessions.open(
+        session.machine_id, session.ticket_id, "Regarder les fichiers", cast.alice, capability=Capability.FILES
+    )
+    tab = page.locator(f'.visit-tab[href="/sessions/{other.id}"]')
+    await tab.wait_for()
+    await until(lambda: is_open(server, other.id))
+    await tab.locator(".ti-hourglass").wait_for(state="detached")
+    await sessions.stop(cast.alice, other.id)
+    await tab.wait_for(state="detached")
+    assert await page.locator(".visit-tab[aria-current=page]").count() == 1
+    assert trouble == []
 
 
 async def test_hostile_output_stays_on_the_screen(server, cast, session, browser, client_for):
