@@ -13,6 +13,8 @@ from websockets.typing import Data
 from .protocol import short_frames
 from .protocol.short_frames import Between
 
+END_OF_HEADERS = b"\r\n\r\n"
+
 
 class Connection(ClientConnection):
     """``post`` sends without waiting while it is ``ready``; nothing here sends a message in pieces.
@@ -49,11 +51,13 @@ class Connection(ClientConnection):
             self._listening = False
 
     def data_received(self, data: bytes) -> None:
-        if self.protocol.state is not State.OPEN:
-            super().data_received(data)
-        elif not self._is_taken(data):
+        if self.protocol.state is State.CONNECTING:
+            self._between.fed(len(data) - answer(data))
+        elif self._is_taken(data):
+            return
+        else:
             self._between.fed(len(data))
-            super().data_received(data)
+        super().data_received(data)
 
     def _is_taken(self, packet: bytes) -> bool:
         """Whether the packet was one short message, as keys are, for somebody who waits, and was taken at once."""
@@ -68,3 +72,12 @@ class Connection(ClientConnection):
             if event.fin and event.opcode is not Opcode.CONT:
                 self._between.came(len(event.data))
         super().process_event(event)
+
+
+def answer(packet: bytes) -> int:
+    """How many bytes of the first packet are the answer to the handshake; the server's first message comes with it.
+
+    0 when the answer is not whole in it: then it is never known to be between two messages.
+    """
+    end = packet.find(END_OF_HEADERS)
+    return end + len(END_OF_HEADERS) if end >= 0 and packet.startswith(b"HTTP/") else 0

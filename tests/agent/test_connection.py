@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedOK
 
-from compagnon_agent.connection import Connection
+from compagnon_agent.connection import Connection, answer
 
 
 @asynccontextmanager
@@ -149,6 +150,50 @@ async def test_messages_that_come_together_are_left_to_who_waits():
         await until(lambda: len(seen) == 1000)
         reading.cancel()
     assert not any(at_once for _, at_once in seen)
+
+
+@pytest.mark.parametrize("message", [b"hello", "hello", bytes(70_000)])
+async def test_a_first_message_that_comes_with_the_answer_to_the_handshake(message):
+    """As the server's does: the keys after it are taken at once all the same."""
+    taken = []
+
+    async def handler(connection):
+        await connection.send(message)  # in the turn of the answer
+        await connection.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=cork) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        how = {"compression": None, "ping_interval": None, "create_connection": Connection, "proxy": None}
+        async with connect(f"ws://127.0.0.1:{port}/", **how) as ours:
+            assert await ours.next_message() == message
+            ours.at_once = lambda each: taken.append(each) or True
+            reading = asyncio.create_task(ours.next_message())
+            await until(lambda: ours._listening)
+            await next(iter(server.connections)).send(b"a key")
+            await until(lambda: taken)
+            reading.cancel()
+    assert taken == [b"a key"]
+
+
+def cork(connection, request):
+    """Let the answer wait for what is sent next."""
+    connection.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    asyncio.get_running_loop().call_later(
+        0.05, connection.transport.get_extra_info("socket").setsockopt, socket.IPPROTO_TCP, socket.TCP_CORK, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("packet", "size"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n", 42),
+        (b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n\x82\x01x", 42),
+        (b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r", 0),
+        (b"\n\x82\x04\r\n\r\n", 0),
+    ],
+)
+def test_where_the_answer_to_the_handshake_ends(packet, size):
+    assert answer(packet) == size
 
 
 async def test_nothing_is_taken_at_once_while_nobody_waits():
