@@ -219,7 +219,8 @@ class Learning:
             for key in documents:
                 kind, _, id = key.partition(":")
                 await self._changed(conn, kind, id)
-        log.info("%d old questions forgotten", deleted)
+        if deleted:
+            log.info("%d old questions forgotten", deleted)
         return deleted
 
 
