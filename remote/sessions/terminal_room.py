@@ -66,7 +66,7 @@ class TerminalRoom(Room):
         self.stream.disconnected()
 
     def from_agent_at_once(self, raw: bytes) -> bool:
-        frame = None if self.quiet else output_of(raw)
+        frame = None if self.quiet else bytes_of(raw)
         if frame is None:
             return False
         try:
@@ -220,7 +220,7 @@ class TerminalRoom(Room):
         return viewer.next_output(self.scrollback)
 
     def take_at_once(self, viewer: Viewer, raw: bytes) -> bool:
-        frame = output_of(raw)
+        frame = bytes_of(raw)
         if frame is None:
             return False
         self.type(viewer, frame.offset, frame.payload)
@@ -281,7 +281,7 @@ class TerminalRoom(Room):
             await self._to_agent(frames.resize(*size).encode())
 
 
-def output_of(raw: bytes) -> Frame | None:
+def bytes_of(raw: bytes) -> Frame | None:
     """The frame, if it is bytes of the terminal; None for anything else, nonsense too."""
     try:
         frame = frames.decode(raw)

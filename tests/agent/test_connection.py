@@ -6,6 +6,7 @@ import socket
 from contextlib import asynccontextmanager
 
 import pytest
+from socket_parts import in_one_packet
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedOK
@@ -27,15 +28,6 @@ async def pair():
         how = {"compression": None, "ping_interval": None, "write_limit": 64 * 1024}
         async with connect(f"ws://127.0.0.1:{port}/", create_connection=Connection, proxy=None, **how) as ours:
             yield ours, await arrived
-
-
-def in_one_packet(theirs, messages):
-    for message in messages:
-        if isinstance(message, str):
-            theirs.protocol.send_text(message.encode())
-        else:
-            theirs.protocol.send_binary(message)
-    theirs.transport.write(b"".join(theirs.protocol.data_to_send()))
 
 
 async def read_all(ours, seen):

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 import uvicorn
+from socket_parts import in_one_packet
 from websockets.asyncio.client import connect
 
 from compagnon.app.sockets import FEW, SHORT, Config, DirectWebSocket
@@ -62,15 +63,6 @@ async def client(handler):
             yield connection
         server.should_exit = True
         await running
-
-
-def in_one_packet(client, messages):
-    for message in messages:
-        if isinstance(message, str):
-            client.protocol.send_text(message.encode())
-        else:
-            client.protocol.send_binary(message)
-    client.transport.write(b"".join(client.protocol.data_to_send()))
 
 
 async def until(condition):
